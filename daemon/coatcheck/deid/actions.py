@@ -1,0 +1,104 @@
+"""What can be done to a value. Each action is one function from an encoded value to another one, or to None.
+
+None means that the action cannot be done to this value; the rule's fallback is done then. Values come without regard
+to padding and leave without it. What comes out is ASCII, so it fits every character set (PS3.5 6.1.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from coatcheck.deid import dates, pseudonyms
+from coatcheck.deid.standard import is_registered
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """What the actions on one Instance need to know, and the UIDs that they replaced (original → new)."""
+
+    secret: bytes = field(repr=False)
+    subject: str
+    shift_days: int = field(repr=False)
+    uids: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def uid(self, original: str) -> str:
+        """The new UID for an original one; one that is registered in PS3.6 Annex A stays."""
+        known = self.uids.get(original)
+        if known is None:
+            if is_registered(original):
+                return original
+            known = self.uids[original] = pseudonyms.uid(self.secret, original)
+        return known
+
+
+Action = Callable[[bytes, str, Context], bytes | None]
+
+_DUMMIES = {
+    "AE": b"REMOVED",
+    "AS": b"000Y",
+    "CS": b"REMOVED",
+    "DA": b"19000101",
+    "DS": b"0",
+    "DT": b"19000101000000",
+    "IS": b"0",
+    "LT": b"REMOVED",
+    "ST": b"REMOVED",
+    "TM": b"000000",
+    "UR": b"http://invalid.invalid/",
+    "UT": b"REMOVED",
+}
+_ZEROS = {"US": 2, "SS": 2, "OB": 2, "OW": 2, "UN": 2, "FD": 8, "OD": 8, "SV": 8, "UV": 8, "OV": 8}
+
+
+def remove(value: bytes, vr: str, context: Context) -> bytes | None:
+    """X: the element goes."""
+    return None
+
+
+def empty(value: bytes, vr: str, context: Context) -> bytes | None:
+    """Z: the element stays without a value."""
+    return b""
+
+
+def dummy(value: bytes, vr: str, context: Context) -> bytes | None:
+    """D: a value that is legal for the VR (PS3.5 6.2). Short texts and names get a keyed pseudonym, so that equal
+    values stay equal; all others a constant."""
+    if vr in ("LO", "SH", "PN", "UC"):
+        return pseudonyms.pseudonym(context.secret, value.decode("latin-1").strip(" \0")).encode()
+    return _DUMMIES.get(vr) or bytes(_ZEROS.get(vr, 4))
+
+
+def uid(value: bytes, vr: str, context: Context) -> bytes | None:
+    """U: each UID becomes its keyed one; registered ones stay, empty ones stay empty."""
+    originals = (one.strip(" \0") for one in value.decode("latin-1").split("\\"))
+    return "\\".join(context.uid(one) if one else "" for one in originals).encode("ascii")
+
+
+def subject(value: bytes, vr: str, context: Context) -> bytes | None:
+    """The Study's subject."""
+    return context.subject.encode("ascii")
+
+
+def shift_date(value: bytes, vr: str, context: Context) -> bytes | None:
+    """Every date of a DA or DT moved by the Study's days; None where one is not a date."""
+    moved = dates.shift(value.decode("latin-1"), context.shift_days, timed=vr == "DT")
+    return None if moved is None else moved.encode("ascii")
+
+
+def cap_age(value: bytes, vr: str, context: Context) -> bytes | None:
+    """Ages over 89 years become 090Y; None where one is not an age."""
+    capped = dates.cap_age(value.decode("latin-1"))
+    return None if capped is None else capped.encode("ascii")
+
+
+ACTIONS: dict[str, Action] = {
+    "remove": remove,
+    "empty": empty,
+    "dummy": dummy,
+    "uid": uid,
+    "subject": subject,
+    "shift-date": shift_date,
+    "cap-age": cap_age,
+}
+"""Every action by the name that rules use; ``keep`` is the one that needs no function."""

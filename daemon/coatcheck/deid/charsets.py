@@ -1,0 +1,35 @@
+"""Decoding of text by Specific Character Set (PS3.3 C.12.1.1.2), through pydicom's codecs."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+
+from pydicom.charset import convert_encodings, decode_bytes
+
+_TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
+_NAME_DELIMITERS = {0x5C, 0x5E, 0x3D}
+
+
+@lru_cache(maxsize=256)
+def encodings_of(character_set: bytes) -> tuple[str, ...]:
+    """Python's names of the codecs for a value of Specific Character Set (0008,0005); Latin-1 for an unknown one."""
+    terms = [term.strip() for term in character_set.decode("latin-1").strip(" \0").split("\\")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return tuple(convert_encodings(terms))
+        except LookupError:
+            return ("latin-1",)
+
+
+def decode(value: bytes, encodings: tuple[str, ...]) -> str:
+    """Text for searching and comparing: what cannot be decoded is read as Latin-1, and nothing fails."""
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return decode_bytes(value, encodings, _TEXT_DELIMITERS | _NAME_DELIMITERS)
+        except (LookupError, UnicodeError, AssertionError):
+            return value.decode("latin-1")

@@ -1,0 +1,50 @@
+"""What PS3.6 says of an Attribute, through pydicom's dictionary, repeating groups included."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pydicom.datadict import get_entry
+
+
+def _entry(tag: int) -> tuple[str, str, str, str, str] | None:
+    try:
+        return get_entry(tag)
+    except KeyError:
+        return None
+
+
+@lru_cache(maxsize=8192)
+def vrs_of(tag: int) -> tuple[str, ...]:
+    """The VRs that the dictionary allows, most of the time one; empty for a tag that it does not know."""
+    entry = _entry(tag)
+    return tuple(entry[0].split(" or ")) if entry and entry[0] != "NONE" else ()
+
+
+@lru_cache(maxsize=8192)
+def vr_of(tag: int) -> str | None:
+    """The VR by which a value without one is read, or None for an unknown tag. A private creator is LO (PS3.5 7.8.1)."""
+    vrs = vrs_of(tag)
+    if vrs:
+        return vrs[0]
+    if tag & 0x10000 and 0x10 <= tag & 0xFFFF <= 0xFF:
+        return "LO"
+    return "UL" if tag & 0xFFFF == 0 else None
+
+
+@lru_cache(maxsize=8192)
+def is_retired(tag: int) -> bool:
+    """Whether PS3.6 marks the Attribute as retired."""
+    entry = _entry(tag)
+    return bool(entry and entry[3])
+
+
+def keyword_of(tag: int) -> str:
+    """The keyword, or "" for an unknown tag."""
+    entry = _entry(tag)
+    return entry[4] if entry else ""
+
+
+def is_private(tag: int) -> bool:
+    """Whether the group number is odd (PS3.5 7.8)."""
+    return bool(tag & 0x10000)

@@ -1,0 +1,154 @@
+"""Reads what coatcheck must know of a file before it decides anything: its UIDs, whether it is whole, whether the profile
+can clean this kind of object, and all that identifies its patient. One walk, at every depth; nothing is changed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from coatcheck.deid import identity
+from coatcheck.deid.charsets import encodings_of
+from coatcheck.deid.dictionary import vr_of
+from coatcheck.deid.elements import Element, Encoding, Ends, Window, elements, is_sequence, item_encoding, items, tag_text
+from coatcheck.deid.part10 import Head, is_encapsulated, text_of
+from coatcheck.deid.pixels import PHOTOMETRIC, PIXEL_TAGS, SHAPE_TAGS, check_native, is_fragmented
+from coatcheck.deid.standard import registered_uids
+from coatcheck.errors import Refused
+from coatcheck.model import Identity
+from coatcheck.reasons import Reason
+
+CHARACTER_SET, IMAGE_TYPE, SERIES_DESCRIPTION, BURNED_IN = 0x00080005, 0x00080008, 0x0008103E, 0x00280301
+SOP_CLASS, SOP_INSTANCE, STUDY, SERIES, PATIENT_ID = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E, 0x00100020
+ENCAPSULATED_DOCUMENT, CONTENT_SEQUENCE, MODALITY, MANUFACTURER = 0x00420011, 0x0040A730, 0x00080060, 0x00080070
+_KEYS = frozenset({SOP_CLASS, SOP_INSTANCE, STUDY, SERIES, PATIENT_ID})
+_KEYS |= {IMAGE_TYPE, SERIES_DESCRIPTION, BURNED_IN, MODALITY, MANUFACTURER}
+_IMAGE = "1.2.840.10008.5.1.4.1.1."
+# Ultrasound, secondary capture, visible light: images that habitually carry text in their pixels.
+_RISKY = tuple(_IMAGE + kind for kind in ("3", "3.1", "6", "6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4"))
+_VISIBLE_LIGHT = _IMAGE + "77."
+_RISKY_WORDS = re.compile(r"SCREEN[ _]?S|SCREENSHOT|CAPTURE|DOSE|REPORT|PROTOCOL|PROT\b|\bSUMMARY", re.IGNORECASE)
+_DOCUMENTS = (_IMAGE + "88.", _IMAGE + "104.")  # structured reports and key object selections; encapsulated documents
+
+
+@dataclass(slots=True, kw_only=True)
+class Facts:
+    """What one Data Set said. ``concern`` is why it may not leave although it is whole, with the tag that says so."""
+
+    keys: dict[int, str] = field(default_factory=dict, repr=False)
+    identity: set[Identity] = field(default_factory=set, repr=False)
+    shape: dict[int, int] = field(default_factory=dict)
+    photometric: str = ""
+    document: int | None = None
+    has_pixels: bool = False
+    concern: Reason | None = None
+    concern_detail: str = ""
+
+
+class FactReader:
+    """Reads the facts of one file."""
+
+    def __init__(self, window: Window, head: Head) -> None:
+        self._window = window
+        self._head = head
+        self._ends: Ends = {}
+        self.facts = Facts()
+
+    def read(self) -> Facts:
+        """All facts; refuses what is truncated, malformed or lacks a UID."""
+        head, facts = self._head, self.facts
+        self._data_set(head.start, self._window.size, head.encoding, 0, ())
+        for tag in (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES):
+            if not facts.keys.get(tag):
+                raise Refused(Reason.MISSING_UID, tag_text(tag))
+        facts.concern, facts.concern_detail = _concern(facts)
+        # An institution that is called like the maker of its device is the maker, and the maker's name stays.
+        maker = facts.keys.get(MANUFACTURER, "").casefold()
+        facts.identity = {one for one in facts.identity if one.kind != "place" or one.text.casefold() not in maker}
+        return facts
+
+    def _data_set(self, begin: int, end: int, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
+        window = self._window
+        charset = charset or ("latin-1",)
+        seen = -1
+        for found in elements(window, begin, end, encoding, self._ends, depth):
+            tag, vr, _, value, value_end, _ = found
+            if tag == seen:
+                raise Refused(Reason.MALFORMED, tag_text(tag))
+            seen = tag
+            listed = vr_of(tag) or ""
+            if vr == "SQ" or is_sequence(found) or (vr == "UN" and listed == "SQ"):
+                self._sequence(found, encoding, depth, charset)
+            elif depth == 0 and tag in PIXEL_TAGS:
+                self._pixels(found)
+                return
+            elif value != value_end:
+                if tag == CHARACTER_SET:
+                    charset = encodings_of(window.bytes(value, min(value_end, value + 256)))
+                kind = identity.kind_of(tag, vr, listed)
+                if kind is not None and value_end - value < 8192:
+                    raw = window.bytes(value, value_end)
+                    self.facts.identity.update(identity.values(kind, raw, charset))
+                if depth == 0:
+                    self._key(tag, vr, found, encoding)
+
+    def _sequence(self, found: Element, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
+        if depth == 0 and found.tag == CONTENT_SEQUENCE:
+            self.facts.document = found.tag
+        inside = item_encoding(found, encoding)
+        try:
+            for begin, end in items(self._window, found, inside, self._ends, depth + 1):
+                self._data_set(begin, end, inside, depth + 1, charset)
+        except Refused:
+            if found.vr != "UN" or found.end != found.value_end:
+                raise  # UN of a defined length that holds no items is only bytes, and is removed as such.
+
+    def _key(self, tag: int, vr: str, found: Element, encoding: Encoding) -> None:
+        """Attributes of the top level that decide what happens to the file."""
+        if tag in _KEYS:
+            raw = self._window.bytes(found.value, min(found.value_end, found.value + 1024))
+            self.facts.keys[tag] = raw.decode("latin-1").strip(" \0")
+        elif tag == PHOTOMETRIC:
+            self.facts.photometric = text_of(self._window.bytes(found.value, min(found.value_end, found.value + 64)))
+        elif tag in SHAPE_TAGS:
+            raw = self._window.bytes(found.value, min(found.value_end, found.value + 16))
+            number = _number(raw, "IS" if tag == 0x00280008 else "US", encoding)
+            if number is not None:
+                self.facts.shape[tag] = number
+        elif tag == ENCAPSULATED_DOCUMENT:
+            self.facts.document = tag
+
+    def _pixels(self, found: Element) -> None:
+        self.facts.has_pixels = True
+        encapsulated = is_encapsulated(self._head.transfer_syntax)
+        if is_fragmented(found) != encapsulated and found.value_end > found.value:
+            raise Refused(Reason.UNSUPPORTED, tag_text(found.tag))
+        if not encapsulated:
+            check_native(found, self.facts.shape, self.facts.photometric)
+
+
+def _number(raw: bytes, vr: str, encoding: Encoding) -> int | None:
+    """One number of VR US or IS, or None."""
+    if vr == "US":
+        return int.from_bytes(raw[:2], "little" if encoding.little else "big") if len(raw) >= 2 else None
+    text = text_of(raw).split("\\")[0].strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _concern(facts: Facts) -> tuple[Reason | None, str]:
+    """Why the profile cannot clean this object, or why its pixels are at risk."""
+    sop_class = facts.keys[SOP_CLASS]
+    if registered_uids().get(sop_class) != "SOP Class" or sop_class.startswith(_DOCUMENTS):
+        return Reason.NEEDS_POLICY, tag_text(SOP_CLASS)
+    if facts.document is not None:
+        return Reason.NEEDS_POLICY, tag_text(facts.document)
+    burned_in = facts.keys.get(BURNED_IN, "").upper()
+    if not facts.has_pixels or burned_in == "NO":
+        return None, ""
+    if burned_in == "YES":
+        return Reason.PIXEL_RISK, tag_text(BURNED_IN)
+    if sop_class in _RISKY or sop_class.startswith(_VISIBLE_LIGHT) or facts.keys.get(MODALITY) in ("US", "IVUS"):
+        return Reason.PIXEL_RISK, tag_text(SOP_CLASS)
+    for tag in (IMAGE_TYPE, SERIES_DESCRIPTION):
+        if _RISKY_WORDS.search(facts.keys.get(tag, "")):
+            return Reason.PIXEL_RISK, tag_text(tag)
+    return None, ""

@@ -1,0 +1,197 @@
+"""Rewrites a Data Set: what a rule changes is made anew, and all that lies between stays a span of the original.
+
+The result is a list of pieces, in order: bytes, or a (begin, end) of the source. An element that no rule touches is
+byte-identical; a sequence in which something changed gets defined lengths.
+"""
+
+from __future__ import annotations
+
+from coatcheck.deid.actions import ACTIONS, Context
+from coatcheck.deid.dictionary import vrs_of
+from coatcheck.deid.dummies import Item, dummy_sequence, element, encode_item, header, item_header
+from coatcheck.deid.elements import Element, Encoding, Ends, Window, elements, is_sequence, item_encoding, items, tag_text
+from coatcheck.deid.pixels import PIXEL_TAGS
+from coatcheck.deid.rules import IDENTITY_REMOVED, METHOD, METHOD_CODES, STAMPS, TEMPORAL, Plan, Rule
+from coatcheck.errors import Refused
+from coatcheck.reasons import Reason
+
+Span = tuple[int, int]
+_VALUE_MAX = 1 << 16  # a longer value is none that an action could understand, and is acted on as an empty one
+
+
+class Pieces:
+    """An encoded result under construction, and its length in bytes."""
+
+    __slots__ = ("length", "parts")
+
+    def __init__(self, *data: bytes) -> None:
+        self.parts: list[bytes | Span] = list(data)
+        self.length = sum(map(len, data))
+
+    def add(self, data: bytes) -> None:
+        """Appends bytes."""
+        self.parts.append(data)
+        self.length += len(data)
+
+    def keep(self, begin: int, end: int) -> None:
+        """Appends a span of the source; spans that touch become one."""
+        if self.parts and isinstance(last := self.parts[-1], tuple) and last[1] == begin:
+            self.parts[-1] = (last[0], end)
+        else:
+            self.parts.append((begin, end))
+        self.length += end - begin
+
+    def extend(self, other: Pieces) -> None:
+        """Appends another result."""
+        self.parts.extend(other.parts)
+        self.length += other.length
+
+    def is_only(self, begin: int, end: int) -> bool:
+        """Whether this is that span of the source and nothing else."""
+        return self.length == end - begin and self.parts in ([(begin, end)], [])
+
+
+class Rewriter:
+    """Rewrites one Instance. ``written`` collects the dates that an action wrote: the gate must not cry over them."""
+
+    def __init__(self, window: Window, plan: Plan, context: Context) -> None:
+        self._window = window
+        self._plan = plan
+        self._context = context
+        self._ends: Ends = {}
+        self.written: set[tuple[int, bytes]] = set()
+
+    def run(self, start: int, encoding: Encoding) -> Pieces:
+        """The whole Data Set from ``start``, with the stamps of PS3.15 E.1.1. Nothing after Pixel Data is taken."""
+        out = Pieces()
+        pending = list(STAMPS)
+        for found in elements(self._window, start, self._window.size, encoding, self._ends):
+            while pending and pending[0] < found.tag:
+                out.extend(self._stamp(pending.pop(0), None, encoding))
+            if found.tag in PIXEL_TAGS:
+                out.keep(found.start, found.end)
+                break
+            if pending and pending[0] == found.tag:
+                out.extend(self._stamp(pending.pop(0), found, encoding))
+            else:
+                self._append(out, found, encoding, ())
+        for tag in pending:
+            out.extend(self._stamp(tag, None, encoding))
+        return out
+
+    def _data_set(self, begin: int, end: int, encoding: Encoding, path: tuple[int, ...]) -> Pieces:
+        """An item's Data Set."""
+        out = Pieces()
+        for found in elements(self._window, begin, end, encoding, self._ends, len(path)):
+            self._append(out, found, encoding, path)
+        return out
+
+    def _append(self, out: Pieces, found: Element, encoding: Encoding, path: tuple[int, ...]) -> None:
+        """What becomes of one element: nothing, a span of the source, or something new."""
+        rule = self._plan.rule(found.tag, found.vr, path)
+        if rule.action == "remove":
+            return
+        vrs = vrs_of(found.tag) or (found.vr,)
+        sequence = is_sequence(found) or (found.vr == "UN" and vrs[0] == "SQ")
+        if sequence != (vrs[0] == "SQ"):
+            return  # The VR contradicts PS3.6 in a way that leaves unknown what is inside.
+        if rule.action != "keep":
+            vr = found.vr if found.vr in vrs else vrs[0]
+            self._act(out, rule, found, vr, encoding)
+        elif sequence:
+            self._sequence(out, found, encoding, path)
+        elif (found.value_end - found.value) & 1 and found.end == found.value_end:
+            self._pad(out, found, encoding)
+        else:
+            out.keep(found.start, found.end)
+
+    def _act(self, out: Pieces, rule: Rule, found: Element, vr: str, encoding: Encoding) -> None:
+        if vr == "SQ":
+            value: bytes | None = dummy_sequence(found.tag, encoding) if rule.action == "dummy" else b""
+        else:
+            original = b""
+            if found.value_end - found.value <= _VALUE_MAX:
+                original = self._window.bytes(found.value, found.value_end)
+            value = ACTIONS[rule.action](original, vr, self._context)
+            if value is None:
+                value = ACTIONS[rule.fallback](original, vr, self._context)
+        if value is None:
+            return
+        if vr in ("DA", "DT"):
+            self.written.add((found.tag, value))
+        try:
+            out.add(element(found.tag, vr, value, encoding))
+        except OverflowError:
+            raise Refused(Reason.TOO_LARGE, tag_text(found.tag)) from None
+
+    def _pad(self, out: Pieces, found: Element, encoding: Encoding) -> None:
+        """A value of odd length, which PS3.5 7.1.1 forbids, made even."""
+        length = found.value_end - found.value
+        try:
+            out.add(header(found.tag, found.vr, length + 1, encoding))
+        except OverflowError:
+            raise Refused(Reason.TOO_LARGE, tag_text(found.tag)) from None
+        out.keep(found.value, found.value_end)
+        out.add(b"\0" if found.vr in ("UI", "OB", "UN") else b" ")
+
+    def _sequence(self, out: Pieces, found: Element, encoding: Encoding, path: tuple[int, ...]) -> None:
+        """A sequence that is kept, with all rules applied inside (PS3.15 E.1.1)."""
+        try:
+            content = self._items(found, encoding, path)
+        except Refused:
+            if found.vr == "UN":
+                return  # It should hold items but cannot be read as such: what is not understood does not leave.
+            raise
+        if content is None:
+            out.keep(found.start, found.end)
+        else:
+            out.add(header(found.tag, found.vr, content.length, encoding))
+            out.extend(content)
+
+    def _items(self, found: Element, encoding: Encoding, path: tuple[int, ...]) -> Pieces | None:
+        """The items rewritten, or None where nothing in them changed."""
+        inside = item_encoding(found, encoding)
+        deeper = (*path, found.tag)
+        out, changed = Pieces(), False
+        for begin, end in items(self._window, found, inside, self._ends, len(deeper)):
+            content = self._data_set(begin, end, inside, deeper)
+            changed = changed or not content.is_only(begin, end)
+            out.add(item_header(content.length, inside))
+            out.extend(content)
+        return out if changed else None
+
+    def _stamp(self, tag: int, found: Element | None, encoding: Encoding) -> Pieces:
+        """An Attribute that every de-identified object carries. Methods are added to those of an earlier pass."""
+        profile = self._plan.profile
+        if tag == METHOD_CODES:
+            return self._method_codes(found, encoding)
+        if tag == IDENTITY_REMOVED:
+            return Pieces(element(tag, "CS", b"YES", encoding))
+        if tag == TEMPORAL:
+            return Pieces(element(tag, "CS", profile.temporal_information.encode(), encoding))
+        if tag == METHOD:
+            texts = [method.meaning.encode() for method in profile.methods]
+            if found is not None and found.value_end - found.value <= _VALUE_MAX // 2:
+                earlier = self._window.bytes(found.value, found.value_end).strip(b" \0")
+                texts = [text for text in (earlier, *texts) if text]
+            return Pieces(element(tag, "LO", b"\\".join(texts), encoding))
+        vr = vrs_of(tag)[0]
+        return Pieces(element(tag, vr, self._context.subject.encode("ascii"), encoding))
+
+    def _method_codes(self, found: Element | None, encoding: Encoding) -> Pieces:
+        content = Pieces()
+        if found is not None and found.vr == "SQ":
+            for begin, end in items(self._window, found, encoding, self._ends, 1):
+                earlier = self._data_set(begin, end, encoding, (METHOD_CODES,))
+                content.add(item_header(earlier.length, encoding))
+                content.extend(earlier)
+        for method in self._plan.profile.methods:
+            code: Item = [
+                (0x00080100, "SH", method.code.encode()),
+                (0x00080102, "SH", b"DCM"),
+                (0x00080104, "LO", method.meaning.encode()),
+            ]
+            content.add(encode_item(code, encoding))
+        out = Pieces(header(METHOD_CODES, "SQ", content.length, encoding))
+        out.extend(content)
+        return out

@@ -1,0 +1,102 @@
+"""Files of other people, opened so that nothing can be swapped underneath, and copies made inside the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from coatcheck.model import Fingerprint
+
+_NOT_POSSIBLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
+_CHUNK = 1 << 20
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
+    """What is compared over time, from the result of stat, lstat or fstat."""
+    return Fingerprint(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@contextmanager
+def open_folder(path: str | Path, *, beneath: int | None = None) -> Iterator[int]:
+    """A descriptor of a folder. Below ``beneath``, no part of the path may be a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    if beneath is None:
+        fd = os.open(path, flags)
+    else:
+        fd = os.open(".", flags, dir_fd=beneath)
+        for part in Path(path).parts:
+            try:
+                deeper = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = deeper
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def open_original(folder: int, name: str) -> Iterator[int]:
+    """A descriptor of a regular file to read, never through a link and never waiting for a FIFO's other end.
+
+    Raises OSError with ELOOP where it is no regular file (any more).
+    """
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes all of it, or raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def copy_span(source: int, begin: int, end: int, target: int) -> None:
+    """Appends [begin, end) of one file to another inside the kernel; where it cannot, by sendfile (EXDEV and others).
+
+    Raises OSError; EIO also where the source became shorter.
+    """
+    while begin < end:
+        try:
+            done = os.copy_file_range(source, target, end - begin, offset_src=begin)
+        except OSError as error:
+            if error.errno not in _NOT_POSSIBLE:
+                raise
+            done = os.sendfile(target, source, begin, min(end - begin, 1 << 30))
+        if done == 0:
+            raise OSError(errno.EIO, "the file became shorter while it was copied")
+        begin += done
+
+
+def sync_folder(path: str | Path) -> None:
+    """Makes the names in a folder durable."""
+    with open_folder(path) as fd:
+        os.fsync(fd)
+
+
+def make_durable(root: Path, *, one_file_system: bool) -> None:
+    """Makes a whole tree durable: one syncfs where the kernel passes it on, else fsync of each file and folder."""
+    with open_folder(root) as fd:
+        if one_file_system and hasattr(_libc, "syncfs"):
+            if _libc.syncfs(fd) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+            return
+    for folder, _, names in os.walk(root, topdown=False):
+        for name in names:
+            with open_folder(folder) as parent, open_original(parent, name) as file:
+                os.fsync(file)
+        sync_folder(folder)

@@ -1,0 +1,110 @@
+"""The nouns that flow through coatcheck, from the inbox to the outbox. Frozen: each step makes new ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from coatcheck.reasons import Reason
+
+
+class Fingerprint(NamedTuple):
+    """What the file system says of a file. Equal fingerprints over time mean that nothing about the file changed."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Identity(NamedTuple):
+    """One thing that identifies a patient or Study, as found in a file.
+
+    ``kind`` is one of name, id, date, place, phone, uid; ``text`` is the decoded value. It never leaves the process
+    but to the sealed vault and to workers.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A file in an inbox that stopped changing."""
+
+    project: str
+    path: str  # relative to the inbox, with "/"; bytes that are not UTF-8 as surrogate escapes
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """An Arrival that was read and is a whole SOP Instance."""
+
+    arrival: Arrival
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class_uid: str
+    patient_id: str = field(repr=False)  # stripped; "" where there is none
+    identity: frozenset[Identity] = field(repr=False)
+    concern: Reason | None = None  # why it may not leave although it is whole
+    concern_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One file that cannot be delivered. ``detail`` names a tag path or a place in the code, never a value."""
+
+    arrival: Arrival
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """An Arrival that is a DICOMDIR: never passed on, set aside with the originals, and no cause for alarm."""
+
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unready:
+    """An Arrival that changed or vanished while it was read. Not a verdict: it settles again."""
+
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The Instances of one Study in one project that are due together, sorted by the bytes of their paths."""
+
+    project: str
+    study_uid: str
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A Study as it is worked on: everything that decides the result is frozen here, and travels to the workers."""
+
+    delivery_id: int
+    project: str
+    ticket: str
+    subject: str
+    shift_days: int = field(repr=False)
+    identity: frozenset[Identity] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """One Instance whose result lies in the staging folder."""
+
+    arrival: Arrival
+    sop_uid: str  # all UIDs here are the new ones
+    series_uid: str
+    sop_class_uid: str
+    digest: bytes  # of the original's content, keyed: it tells nothing without the project's key
+    size: int  # of the result, in bytes
+    uids: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (original, new), those new to its batch

@@ -1,0 +1,93 @@
+"""Why something was set aside: one word for machines and folder names, two sentences for people."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Explanation(NamedTuple):
+    """``what`` happened, and what to ``do`` about it."""
+
+    what: str
+    do: str
+
+
+class Reason(StrEnum):
+    """The reasons for quarantine. The value is the folder's name below QUARANTINE and the word in the ledger."""
+
+    NOT_DICOM = "not-dicom"
+    NOT_A_FILE = "not-a-file"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    MISSING_UID = "missing-uid"
+    UNSUPPORTED = "unsupported-encoding"
+    TOO_LARGE = "too-large"
+    PATIENT_MISMATCH = "patient-mismatch"
+    DUPLICATE_DIFFERS = "duplicate-differs"
+    NEEDS_POLICY = "needs-policy"
+    PIXEL_RISK = "pixel-risk"
+    IDENTITY_FOUND = "identity-found"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed-out"
+    FAILED = "failed"
+
+
+EXPLANATIONS: dict[Reason, Explanation] = {
+    Reason.NOT_DICOM: Explanation(
+        "The content is not DICOM.", "Nothing to do if it came along by accident; else export it again as DICOM."
+    ),
+    Reason.NOT_A_FILE: Explanation(
+        "This is a link, a pipe or a device, not a regular file.", "Copy the file itself into the inbox."
+    ),
+    Reason.TRUNCATED: Explanation(
+        "The file ends before its content does: a length points past the end or the pixel data is too short.",
+        "Copy the file from its source again.",
+    ),
+    Reason.MALFORMED: Explanation(
+        "The encoding breaks the rules of PS3.5 in a way that cannot be read with certainty.",
+        "Export it again from the system that made it, or repair it with a DICOM toolkit.",
+    ),
+    Reason.MISSING_UID: Explanation(
+        "A UID that every Instance needs is missing: SOP Class, SOP Instance, Study or Series Instance UID.",
+        "Export it again from the archive, which adds them.",
+    ),
+    Reason.UNSUPPORTED: Explanation(
+        "The Transfer Syntax is not known, or contradicts the content.",
+        "Convert the file to a standard Transfer Syntax and drop it again.",
+    ),
+    Reason.TOO_LARGE: Explanation(
+        "A part of the header is larger or nested deeper than the limits that protect this service.",
+        "Check whether the file is what it claims to be.",
+    ),
+    Reason.PATIENT_MISMATCH: Explanation(
+        "The Study has Instances with different Patient IDs.",
+        "Correct the Patient ID at the source and drop the whole Study again.",
+    ),
+    Reason.DUPLICATE_DIFFERS: Explanation(
+        "An Instance with this SOP Instance UID but other content was taken before.",
+        "Find out which of the two is right; give a changed Instance a new SOP Instance UID.",
+    ),
+    Reason.NEEDS_POLICY: Explanation(
+        "The profile cannot clean this kind of object: its content itself may tell who the patient is.",
+        "Leave it out, or use a profile with an option that covers this kind of object.",
+    ),
+    Reason.PIXEL_RISK: Explanation(
+        "Text may be burned into the pixels, and nobody has said that there is none.",
+        "Look at the images; if they are clean, set `pixel_risk: allow` for the project and drop the Study again.",
+    ),
+    Reason.IDENTITY_FOUND: Explanation(
+        "What identifies this patient or Study was still found in a result, so nothing of the Study left.",
+        "Remove it at the named Attribute at the source, or add a rule for that Attribute to the profile.",
+    ),
+    Reason.CRASHED: Explanation(
+        "Reading this file ended the worker process more than once.", "Report the file's kind to the maintainers."
+    ),
+    Reason.TIMED_OUT: Explanation(
+        "Reading this file took longer than the limit for one file.", "Report the file's kind to the maintainers."
+    ),
+    Reason.FAILED: Explanation(
+        "An unexpected error happened while this file was worked on.",
+        "Report the error's name and place in the log to the maintainers.",
+    ),
+}
