@@ -278,5 +278,3 @@ def _write(out: int, meta: bytes, pieces: Pieces, source: int, window: Window) -
             write_all(out, b"".join(gathered))
             gathered, size = [], 0
     write_all(out, b"".join(gathered))
-
-

@@ -23,7 +23,7 @@ def vrs_of(tag: int) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8192)
 def vr_of(tag: int) -> str | None:
-    """The VR by which a value without one is read, or None for an unknown tag. A private creator is LO (PS3.5 7.8.1)."""
+    """The VR by which a value without one is read; None for an unknown tag. A private creator is LO (PS3.5 7.8.1)."""
     vrs = vrs_of(tag)
     if vrs:
         return vrs[0]

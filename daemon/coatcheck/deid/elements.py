@@ -20,11 +20,12 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 MAX_DEPTH = 64  # no IOD nests nearly so deep; Python's own stack ends at about 300 levels
 WINDOW = 1 << 16  # most headers fit in one reading
 
-_SHORT_VRS = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
-_LONG_VRS = "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
-_SHORT = {vr.encode(): vr for vr in _SHORT_VRS}
-_LONG = {vr.encode(): vr for vr in _LONG_VRS}
-LONG_VRS = frozenset(_LONG_VRS)
+_SHORT_VRS = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US"
+_LONG_VRS = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
+_SHORT = {vr.encode(): vr for vr in _SHORT_VRS.split(" ")}
+_LONG = {vr.encode(): vr for vr in _LONG_VRS.split(" ")}
+LONG_VRS = frozenset(_LONG.values())
+VRS = frozenset((*_SHORT, *_LONG))  # as they stand in a file
 
 _EXPLICIT = {True: Struct("<HH2sH").unpack_from, False: Struct(">HH2sH").unpack_from}
 _IMPLICIT = {True: Struct("<HHL").unpack_from, False: Struct(">HHL").unpack_from}
@@ -44,7 +45,7 @@ EXPLICIT_BIG = Encoding(True, False)
 
 
 class Element(NamedTuple):
-    """One Data Element's place: it starts at ``start``, its value is [value, value_end), the next one begins at ``end``.
+    """One Data Element's place: it starts at ``start``, its value is [value, value_end), the next begins at ``end``.
 
     ``end`` differs from ``value_end`` by the delimiter of an undefined length. ``vr`` is the file's own in explicit
     encodings, else the dictionary's, and "UN" where neither knows.
@@ -129,7 +130,10 @@ def elements(
     top = base + len(buf)
     while pos < end:
         if pos < base or pos + 12 > top:
-            window.need(pos, min(12, max(8, end - pos)))
+            if end - pos < 8:
+                _check_rest(window, pos, end)
+                return
+            window.need(pos, min(12, end - pos))
             buf, base = window.buf, window.base
             top = base + len(buf)
         offset = pos - base
@@ -171,6 +175,14 @@ def elements(
             element = Element(tag, vr, pos, value, value_end, value_end)
         yield element
         pos = element.end
+
+
+def _check_rest(window: Window, pos: int, end: int) -> None:
+    """Refuses a rest that is too short for a Data Element, unless it is padding after the last one."""
+    if end != window.size:
+        raise Refused(Reason.MALFORMED)
+    if not window.only_zeros(pos):
+        raise Refused(Reason.TRUNCATED)
 
 
 def _undefined(

@@ -1,5 +1,6 @@
-"""Reads what coatcheck must know of a file before it decides anything: its UIDs, whether it is whole, whether the profile
-can clean this kind of object, and all that identifies its patient. One walk, at every depth; nothing is changed."""
+"""Reads what coatcheck must know of a file before it decides anything: its UIDs, whether it is whole, whether the
+profile can clean this kind of object, and all that identifies its patient. One walk, at every depth; nothing is changed.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +10,19 @@ from dataclasses import dataclass, field
 from coatcheck.deid import identity
 from coatcheck.deid.charsets import encodings_of
 from coatcheck.deid.dictionary import vr_of
-from coatcheck.deid.elements import Element, Encoding, Ends, Window, elements, is_sequence, item_encoding, items, tag_text
+from coatcheck.deid.elements import (
+    Element,
+    Encoding,
+    Ends,
+    Window,
+    elements,
+    is_sequence,
+    item_encoding,
+    items,
+    tag_text,
+)
 from coatcheck.deid.part10 import Head, is_encapsulated, text_of
-from coatcheck.deid.pixels import PHOTOMETRIC, PIXEL_TAGS, SHAPE_TAGS, check_native, is_fragmented
+from coatcheck.deid.pixels import PHOTOMETRIC, PIXEL_TAGS, PIXEL_VRS, SHAPE_TAGS, check_native, is_fragmented
 from coatcheck.deid.standard import registered_uids
 from coatcheck.errors import Refused
 from coatcheck.model import Identity
@@ -27,6 +38,7 @@ _IMAGE = "1.2.840.10008.5.1.4.1.1."
 _RISKY = tuple(_IMAGE + kind for kind in ("3", "3.1", "6", "6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4"))
 _VISIBLE_LIGHT = _IMAGE + "77."
 _RISKY_WORDS = re.compile(r"SCREEN[ _]?S|SCREENSHOT|CAPTURE|DOSE|REPORT|PROTOCOL|PROT\b|\bSUMMARY", re.IGNORECASE)
+_IDENTITY_MAX = 8192  # bytes; a longer value identifies nobody as a whole
 _DOCUMENTS = (_IMAGE + "88.", _IMAGE + "104.")  # structured reports and key object selections; encapsulated documents
 
 
@@ -60,6 +72,8 @@ class FactReader:
         for tag in (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES):
             if not facts.keys.get(tag):
                 raise Refused(Reason.MISSING_UID, tag_text(tag))
+            if "\\" in facts.keys[tag]:
+                raise Refused(Reason.MALFORMED, tag_text(tag))
         facts.concern, facts.concern_detail = _concern(facts)
         # An institution that is called like the maker of its device is the maker, and the maker's name stays.
         maker = facts.keys.get(MANUFACTURER, "").casefold()
@@ -67,29 +81,43 @@ class FactReader:
         return facts
 
     def _data_set(self, begin: int, end: int, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
-        window = self._window
         charset = charset or ("latin-1",)
-        seen = -1
-        for found in elements(window, begin, end, encoding, self._ends, depth):
-            tag, vr, _, value, value_end, _ = found
-            if tag == seen:
-                raise Refused(Reason.MALFORMED, tag_text(tag))
-            seen = tag
+        last, seen = -1, None
+        for found in elements(self._window, begin, end, encoding, self._ends, depth):
+            tag, vr, start, value, value_end, _ = found
+            if tag > last and seen is None:
+                last = tag
+            else:
+                seen = self._seen(begin, start, encoding, depth) if seen is None else seen
+                if tag in seen:
+                    raise Refused(Reason.MALFORMED, tag_text(tag))
+                seen.add(tag)
             listed = vr_of(tag) or ""
-            if vr == "SQ" or is_sequence(found) or (vr == "UN" and listed == "SQ"):
-                self._sequence(found, encoding, depth, charset)
-            elif depth == 0 and tag in PIXEL_TAGS:
+            if depth == 0 and tag in PIXEL_TAGS:
                 self._pixels(found)
                 return
+            if vr == "SQ" or is_sequence(found) or (vr == "UN" and listed == "SQ"):
+                self._sequence(found, encoding, depth, charset)
             elif value != value_end:
                 if tag == CHARACTER_SET:
-                    charset = encodings_of(window.bytes(value, min(value_end, value + 256)))
-                kind = identity.kind_of(tag, vr, listed)
-                if kind is not None and value_end - value < 8192:
-                    raw = window.bytes(value, value_end)
-                    self.facts.identity.update(identity.values(kind, raw, charset))
-                if depth == 0:
-                    self._key(tag, vr, found, encoding)
+                    charset = encodings_of(self._window.bytes(value, min(value_end, value + 256)))
+                self._value(found, listed, depth, encoding, charset)
+        if self._ends.get(begin, end) not in (end, end - 8):
+            raise Refused(Reason.MALFORMED)  # An item's delimiter in the middle would hide what follows it.
+
+    def _seen(self, begin: int, end: int, encoding: Encoding, depth: int) -> set[int]:
+        """The tags in [begin, end): only asked for where a Data Set is out of order and may hold one twice."""
+        return {found.tag for found in elements(self._window, begin, end, encoding, self._ends, depth)}
+
+    def _value(self, found: Element, listed: str, depth: int, encoding: Encoding, charset: tuple[str, ...]) -> None:
+        """What one value tells, by the VR of the file or of PS3.6 (``listed``)."""
+        tag, vr, _, value, value_end, _ = found
+        kind = identity.kind_of(tag, vr, listed)
+        if kind is not None and value_end - value < _IDENTITY_MAX:
+            raw = self._window.bytes(value, value_end)
+            self.facts.identity.update(identity.values(kind, raw, charset))
+        if depth == 0:
+            self._key(tag, found, encoding)
 
     def _sequence(self, found: Element, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
         if depth == 0 and found.tag == CONTENT_SEQUENCE:
@@ -102,7 +130,7 @@ class FactReader:
             if found.vr != "UN" or found.end != found.value_end:
                 raise  # UN of a defined length that holds no items is only bytes, and is removed as such.
 
-    def _key(self, tag: int, vr: str, found: Element, encoding: Encoding) -> None:
+    def _key(self, tag: int, found: Element, encoding: Encoding) -> None:
         """Attributes of the top level that decide what happens to the file."""
         if tag in _KEYS:
             raw = self._window.bytes(found.value, min(found.value_end, found.value + 1024))
@@ -119,6 +147,8 @@ class FactReader:
 
     def _pixels(self, found: Element) -> None:
         self.facts.has_pixels = True
+        if found.vr not in PIXEL_VRS[found.tag]:
+            raise Refused(Reason.MALFORMED, tag_text(found.tag))
         encapsulated = is_encapsulated(self._head.transfer_syntax)
         if is_fragmented(found) != encapsulated and found.value_end > found.value:
             raise Refused(Reason.UNSUPPORTED, tag_text(found.tag))

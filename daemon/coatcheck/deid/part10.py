@@ -13,6 +13,7 @@ from coatcheck.deid.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    VRS,
     Encoding,
     Ends,
     Window,
@@ -34,7 +35,6 @@ IMPLEMENTATION_VERSION_NAME = "COATCHECK"
 INFLATED_MAX = 1 << 29  # what a deflated Data Set may grow to; beyond that it is taken for a bomb
 _META_MAX = 1 << 20
 _LOW_GROUPS = frozenset({0x0002, 0x0004, 0x0008, 0x0010})
-_VRS = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split())
 
 
 class Head(NamedTuple):
@@ -96,7 +96,7 @@ def _begins_like_a_data_set(head: bytes) -> bool:
     """A file without a preamble begins with a low group, and with a VR or a length that is not absurd."""
     group, number = unpack_from("<HH", head)
     big_group = unpack_from(">H", head)[0]
-    if head[4:6] in _VRS:
+    if head[4:6] in VRS:
         return group in _LOW_GROUPS or big_group in _LOW_GROUPS
     length = int(unpack_from("<L", head, 4)[0])
     return group in _LOW_GROUPS and number < 0x100 and length < 0x10000
@@ -104,7 +104,7 @@ def _begins_like_a_data_set(head: bytes) -> bool:
 
 def _encoding(head: bytes) -> Encoding:
     """The encoding of the Data Set that begins with these 8 bytes."""
-    if head[4:6] in _VRS:
+    if head[4:6] in VRS:
         little, big = unpack_from("<H", head)[0], unpack_from(">H", head)[0]
         return EXPLICIT_BIG if big < little else EXPLICIT_LITTLE
     return IMPLICIT_LITTLE
@@ -117,7 +117,7 @@ def _read_meta(window: Window, start: int) -> tuple[int, dict[int, str]]:
     pos = start
     limit = min(window.size, start + _META_MAX)
     while pos + 8 <= limit and window.bytes(pos, pos + 2) == b"\x02\0":
-        encoding = EXPLICIT_LITTLE if window.bytes(pos + 4, pos + 6) in _VRS else IMPLICIT_LITTLE
+        encoding = EXPLICIT_LITTLE if window.bytes(pos + 4, pos + 6) in VRS else IMPLICIT_LITTLE
         element = next(elements(window, pos, window.size, encoding, ends))
         if element.tag in (0x00020002, 0x00020010) and element.value_end - element.value <= 64:
             found[element.tag] = text_of(window.bytes(element.value, element.value_end))
@@ -141,7 +141,7 @@ def inflate(window: Window, start: int, out: IO[bytes], limit: int = INFLATED_MA
                     raise Refused(Reason.TOO_LARGE)
         total += out.write(machine.flush())
     except zlib.error:
-        raise Refused(Reason.MALFORMED, "deflated Data Set") from None
+        raise Refused(Reason.MALFORMED, "deflated data") from None
     if not machine.eof:
         raise Refused(Reason.TRUNCATED)
     return total
@@ -161,4 +161,3 @@ def new_meta(sop_class: str, sop_uid: str, transfer_syntax: str) -> bytes:
         value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
         body += pack("<HH2sH", 2, number, vr, len(value)) + value
     return bytes(128) + b"DICM" + pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body
-

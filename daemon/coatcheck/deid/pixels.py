@@ -8,6 +8,8 @@ from coatcheck.reasons import Reason
 
 FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA = 0x7FE00008, 0x7FE00009, 0x7FE00010
 PIXEL_TAGS = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
+# No other VR may stand there: what is called pixels is neither cleaned nor searched.
+PIXEL_VRS = {FLOAT_PIXEL_DATA: ("OF",), DOUBLE_FLOAT_PIXEL_DATA: ("OD",), PIXEL_DATA: ("OB", "OW")}
 
 ROWS, COLUMNS, SAMPLES, BITS, FRAMES, PHOTOMETRIC = (
     0x00280010,
@@ -42,4 +44,3 @@ def check_native(element: Element, shape: dict[int, int], photometric: str) -> N
 def is_fragmented(element: Element) -> bool:
     """Whether the pixels are in fragments; the walk that found the end has seen each of them and the delimiter."""
     return element.end != element.value_end
-

@@ -181,7 +181,7 @@ def attribute_type(iod: str, path: tuple[int, ...], tag: int) -> str:
 
 @cache
 def registered_uids() -> Mapping[str, str]:
-    """The UIDs registered in PS3.6 Annex A, with their type: they identify nobody, and replacing one breaks the object."""
+    """The UIDs that PS3.6 Annex A registers, with their type. They identify nobody; replacing one breaks the object."""
     return {uid: kind for uid, kind, *_ in _fields("registered_uids.tsv")}
 
 

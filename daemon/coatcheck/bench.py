@@ -1,0 +1,45 @@
+"""What the work on one project needs at hand: its settings, its key, the records and the pool."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from coatcheck.config import Project
+from coatcheck.deid.profile import Profile
+from coatcheck.keys import ProjectKey
+from coatcheck.ledger import Ledger
+from coatcheck.originals import Places
+from coatcheck.pool import Pool
+from coatcheck.vault import Fate, Vault
+
+logger = logging.getLogger("coatcheck")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """One project's tools. ``utc`` tells the time as it stands in records."""
+
+    project: Project
+    key: ProjectKey = field(repr=False)
+    profile: Profile
+    ledger: Ledger
+    vault: Vault
+    pool: Pool
+    utc: Callable[[], str]
+
+    @property
+    def places(self) -> Places:
+        """Where originals come from and go to."""
+        project = self.project
+        return Places(inbox=project.inbox, archive=project.archive, quarantine=project.quarantine)
+
+    @property
+    def kept(self) -> Fate:
+        """What becomes of an original that was delivered."""
+        return Fate.ARCHIVE if self.project.originals == "archive" else Fate.DELETE
+
+    def log(self, level: int, text: str, *args: object, ticket: str = "") -> None:
+        """One record with the project and the Study's ticket as fields."""
+        logger.log(level, text, *args, extra={"project": self.project.name, "study": ticket})

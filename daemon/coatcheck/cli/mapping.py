@@ -1,0 +1,99 @@
+"""``coatcheck mapping``: what the vault knows, for those who hold the key."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from coatcheck.cli.common import (
+    config_option,
+    credentials,
+    find_project,
+    json_option,
+    project_option,
+    read_config,
+    utc_now,
+)
+
+HEADS: Final = {
+    "uid": ("id_old", "id_new"),
+    "patient": ("id_old", "id_new"),
+    "date_shift": ("study_uid_old", "days"),
+}
+
+
+@click.group()
+def command() -> None:
+    """Original identifiers and their replacements.
+
+    \b
+    Example:
+      coatcheck mapping export --project lung-trial --kind patient > patients.csv
+    """
+
+
+@command.command()
+@project_option(required=True)
+@click.option("--kind", required=True, type=click.Choice(list(HEADS)), help="What was replaced.")
+@click.option("--reason", default=None, help="Why you need it; it is kept in the audit.")
+@json_option
+@config_option
+def export(project: str, kind: str, reason: str | None, as_json: bool, config_file: Path | None) -> None:
+    """Print every original and its replacement as CSV, or as JSON. An audit row says that you did.
+
+    The CSV's header is `id_old,id_new`; for date_shift it is `study_uid_old,days`. Values are printed as they are:
+    import them as text, because a spreadsheet takes some of them for formulas.
+
+    \b
+    Example:
+      coatcheck mapping export --project lung-trial --kind uid > uids.csv
+    """
+    from coatcheck.keys import key_path, read_key
+    from coatcheck.vault import Kind, Vault
+
+    config = read_config(config_file)
+    find_project(config, project)
+    keys = {project: read_key(key_path(config.key_dir, project, credentials()), credentials())}
+    path = config.state_dir / "vault.db"
+    vault = Vault.open(path, keys, readonly=True)  # an export makes no vault, and finds what is wrong before the audit
+    try:
+        writer = Vault.open(path, keys)
+        try:
+            action = f"mapping export {kind}"
+            writer.audit(project, who=_who(), action=action, subject=None, reason=reason, now=utc_now())
+        finally:
+            writer.close()
+        _write(vault.export(project, Kind(kind)), HEADS[kind], as_json=as_json)
+    finally:
+        vault.close()
+
+
+def _who() -> str:
+    """The user who asks: behind sudo, the one who called it."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a user without a name
+        user = str(os.getuid())
+    caller = os.environ.get("SUDO_USER")
+    return f"{caller} as {user}" if caller and caller != user else user
+
+
+def _write(pairs: Iterable[tuple[str, str]], head: tuple[str, str], *, as_json: bool) -> None:
+    if not as_json:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(pairs)
+        return
+    sys.stdout.write("[")
+    for number, pair in enumerate(pairs):
+        sys.stdout.write(",\n " if number else "\n ")
+        sys.stdout.write(json.dumps(dict(zip(head, pair, strict=True))))
+    sys.stdout.write("\n]\n")

@@ -1,0 +1,175 @@
+"""What a configuration holds once it has been read: frozen, picklable, paths absolute and times in seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from coatcheck.problems import Place, nearest
+from coatcheck.units import parse_duration
+
+FOLDERS: Final = ("inbox", "outbox", "quarantine", "archive")
+_MOST_DAYS: Final = 36500
+_MOST_WORKERS: Final = 1024
+NOT_YET: Final = {
+    "review": "`review` is not available in this version",
+    "dask": "`dask` is not available in this version",
+}
+
+
+def wrong(what: str, hint: str) -> PydanticCustomError:
+    """A validation error with a hint. The braces are doubled because pydantic fills the text in as a template."""
+    return PydanticCustomError("coatcheck", what.replace("{", "{{").replace("}", "}}"), {"hint": hint})
+
+
+def _choice(*known: str) -> Callable[[object], object]:
+    def choose(value: object) -> object:
+        if value not in known:
+            raise wrong(f"must be one of {', '.join(known)}", nearest(str(value), known))
+        return value
+
+    return choose
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    return folder(value, (info.context or {}).get("base", Path("/")))
+
+
+def folder(value: object, base: Path) -> Path:
+    """The absolute path that a setting means. Raises PydanticCustomError."""
+    if isinstance(value, Path):  # from code, not from YAML
+        return Path(os.path.normpath(base / value))
+    if not isinstance(value, str) or not value.strip():
+        raise wrong("must be the path of a folder", "write it as text, such as /srv/trial/inbox")
+    if value.startswith("~"):
+        raise wrong("`~` is not replaced by a home folder here", "write the whole path")
+    try:
+        if b"\0" in os.fsencode(value):
+            raise wrong("a path cannot hold a NUL character", "write the path without it")
+    except UnicodeEncodeError:
+        raise wrong("a path cannot hold this character", "write the path without it") from None
+    return Path(os.path.normpath(base / value))
+
+
+def _duration(value: object, info: ValidationInfo) -> float:
+    if isinstance(value, float) and not info.context:  # code that makes a Project speaks in seconds, YAML in units
+        return value
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        what, _, hint = str(error).partition(": ")
+        raise wrong(what, hint) from None
+
+
+def _days(value: object) -> tuple[int, int]:
+    hint = "write the fewest and the most days, such as [-365, -1]"
+    pair = list(value) if isinstance(value, list | tuple) else []
+    if len(pair) != 2 or any(type(day) is not int for day in pair):
+        raise wrong("must be two whole numbers of days", hint)
+    low, high = pair
+    if low > high:
+        raise wrong("the first number must not be larger than the second", f"write [{high}, {low}]")
+    if low == high == 0:
+        raise wrong("a shift of no days changes no date", hint)
+    if max(abs(low), abs(high)) > _MOST_DAYS:
+        raise wrong(f"at most {_MOST_DAYS} days either way", hint)
+    return low, high
+
+
+def _release(value: object) -> object:
+    if value == "review":
+        raise wrong(NOT_YET["review"], "write `release: auto`")
+    return _choice("auto")(value)
+
+
+def _executor(value: object) -> object:
+    if isinstance(value, str) and value.split(":")[0] == "dask":
+        raise wrong(NOT_YET["dask"], "write `executor: processes`")
+    return _choice("processes", "inline")(value)
+
+
+def _workers(value: object) -> object:
+    if value == "auto" or (type(value) is int and 1 <= value <= _MOST_WORKERS):
+        return value
+    raise wrong("must be `auto` or a number of processes, 1 or more", "write `workers: auto` for one per core")
+
+
+def _profile(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise wrong("must be the name of a profile or the path of its file", "write `profile: research`")
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_path)]
+Seconds = Annotated[float, BeforeValidator(_duration)]
+
+
+class Settings(BaseModel):
+    """What holds for the whole service. Defaults are those of a packaged service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state_dir: Folder = Path("/var/lib/coatcheck")
+    key_dir: Folder = Path("/etc/coatcheck/keys")
+    executor: Annotated[Literal["inline", "processes"], BeforeValidator(_executor)] = "processes"
+    workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] = "auto"
+
+
+class Project(BaseModel):
+    """One project: its folders (absolute), its profile and its times (seconds)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    inbox: Folder
+    outbox: Folder
+    quarantine: Folder
+    archive: Folder | None = None
+    profile: Annotated[str, BeforeValidator(_profile)] = "research"
+    file_settle: Seconds = 5.0
+    study_settle: Seconds = 60.0
+    study_longest_wait: Seconds = 6 * 3600.0
+    originals: Annotated[Literal["archive", "delete"], BeforeValidator(_choice("archive", "delete"))] = "archive"
+    date_shift_days: Annotated[tuple[int, int], BeforeValidator(_days)] = (-365, -1)
+    release: Annotated[Literal["auto"], BeforeValidator(_release)] = "auto"
+    pixel_risk: Annotated[Literal["quarantine", "allow"], BeforeValidator(_choice("quarantine", "allow"))] = (
+        "quarantine"
+    )
+    watch: Annotated[Literal["auto", "events", "polling"], BeforeValidator(_choice("auto", "events", "polling"))] = (
+        "auto"
+    )
+
+
+def misfits(values: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+    """Settings that are right alone and wrong together: the key, what is wrong with it, and a hint."""
+    if values.get("originals", "archive") == "archive" and values.get("archive") is None:
+        yield "archive", "is missing", "name a folder for the originals, or write `originals: delete`"
+    with suppress(ValueError):  # a wrong duration was named already
+        settle = parse_duration(values.get("study_settle", "60s"))
+        if parse_duration(values.get("study_longest_wait", "6h")) < settle:
+            yield "study_longest_wait", "is shorter than `study_settle`", "make it the longer of the two"
+
+
+class Config(Settings):
+    """The whole configuration. ``places`` says where each setting stands, for messages."""
+
+    path: Path
+    projects: Mapping[str, Project]
+    places: Mapping[tuple[str, ...], Place]
+
+    def place(self, *key: str) -> Place:
+        """Where a setting stands: the nearest line that is known, such as the project's own."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places.get(key, Place(str(self.path), 1))
+
+    def folders(self, project: str) -> dict[str, Path]:
+        """The folders of a project by their settings: inbox, outbox, quarantine, and archive if it has one."""
+        found: dict[str, Path | None] = {role: getattr(self.projects[project], role) for role in FOLDERS}
+        return {role: path for role, path in found.items() if path is not None}

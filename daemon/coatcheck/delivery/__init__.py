@@ -1,0 +1,1 @@
+"""Where de-identified Studies go. A destination begins from a staged Study."""

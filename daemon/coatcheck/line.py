@@ -1,0 +1,331 @@
+"""One project's straight line: its inbox is listed, files settle, are read, gather to Studies, and each Study becomes a job.
+
+Nothing here waits: each call does what can be done now and says when it wants to be called again. A fault of one
+project's folders pauses this line only, is shown, and is tried again with back-off.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from coatcheck import worker
+from coatcheck.assembly import Assembly
+from coatcheck.bench import Bench
+from coatcheck.deid import pseudonyms
+from coatcheck.errors import CoatcheckError, InboxFault
+from coatcheck.intake.folder import Doorbell, choose_mode
+from coatcheck.intake.scan import Listing, prune_empty, scan
+from coatcheck.intake.settle import Settle
+from coatcheck.job import StudyJob
+from coatcheck.model import Arrival, Directory, Fingerprint, Identity, Instance, Refusal, Unready
+from coatcheck.pool import Crashed
+from coatcheck.reasons import Reason
+from coatcheck.recovery import recover
+from coatcheck.single import SingleFile
+
+READ_BATCH: Final = 100
+_EVENTS_PERIOD: Final = 30.0  # seconds between full listings where events ring as well
+_POLLING_PERIOD: Final = 2.0
+_SHARE_OF_TIME: Final = 20  # a listing may take one part in so many of the time
+_GAP: Final = 0.2  # seconds in which events are folded into one listing
+_PRUNE_PERIOD: Final = 60.0
+_PRUNE_AGE: Final = 600.0  # seconds that an empty folder stays, for people make one and then fill it
+_BACK_OFF: Final = (1.0, 60.0)
+
+
+class Line:
+    """The line of one project. ``clock`` is monotonic, in seconds."""
+
+    def __init__(self, bench: Bench, doorbell: Doorbell, clock: Callable[[], float]) -> None:
+        self.bench = bench
+        self.name = bench.project.name
+        self.rung = True
+        self.retiring = False
+        self.quarantined = 0
+        self.finished = 0  # files that were dealt with since the start
+        self.fault = ""
+        self.failures = 0
+        self._doorbell = doorbell
+        self._clock = clock
+        self._flush_now = False
+        self._device: int | None = None
+        self._settle = Settle(bench.project.file_settle)
+        self._assembly = Assembly(bench.project.study_settle, bench.project.study_longest_wait)
+        self._identity: dict[str, set[Identity]] = {}
+        self._arrivals: deque[Arrival] = deque()
+        self._reading = 0
+        self._in_reading = 0
+        self._jobs: list[StudyJob] = []
+        self._singles: list[SingleFile] = []
+        self._recovered = False
+        self._mode = "polling"
+        self._watching = False
+        self._looked = float("-inf")
+        self._cost = 0.0
+        self._pruned = clock()
+        self._left_alone = 0
+        self._paused_until = float("-inf")
+        self._delay = 0.0
+        self._read_weather: OSError | None = None
+
+    def tick(self, now: float) -> None:
+        """Does what can be done now."""
+        if now < self._paused_until:
+            return
+        try:
+            if not self._recovered:
+                self._recovered = recover(self.bench)
+                if not self._recovered:
+                    return
+            if not self.retiring and now >= self._next_look():
+                self._look(now)
+            self._read()
+            self._open_jobs(now)
+            self._step_all(now)
+        except (OSError, CoatcheckError) as error:
+            self._pause(error, now)
+        else:
+            self._clear()
+
+    def next_call(self, now: float) -> float:
+        """When :meth:`tick` has something to do again, if the pool and the doorbell are silent."""
+        if now < self._paused_until:
+            return self._paused_until
+        if not self._recovered:
+            return now + _BACK_OFF[0]
+        due = self._assembly.next_due()
+        return min(self._next_look(), due if due is not None and not self.retiring else float("inf"))
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no file is being worked on; Studies may still be waiting."""
+        return self._recovered and not (self._arrivals or self._reading or self._jobs or self._singles)
+
+    @property
+    def done_but_waiting(self) -> bool:
+        """Whether every file of the inbox that has settled has gone its way."""
+        return self.at_rest and self._assembly.next_due() is None and not self.rung and not self.fault
+
+    @property
+    def pending(self) -> int:
+        """How many files are known and not dealt with yet."""
+        now = self._clock()
+        gathered = sum(one.instances for one in self._assembly.arriving(now))
+        working = sum(job.instances for job in self._jobs) + len(self._singles)
+        return self._settle.waiting(now).files + len(self._arrivals) + self._in_reading + gathered + working
+
+    def waiting_files(self) -> list[str]:
+        """Files that are still changing, as they were dropped: for a terminal, never for a log."""
+        return self._settle.waiting_paths()
+
+    def flush(self) -> None:
+        """Works on every Study that is gathered, without waiting for more of it."""
+        self._flush_now = True
+
+    def stop(self) -> None:
+        """Leaves what is not staged yet, to be repeated at the next start."""
+        self._doorbell.unwatch(self.name)
+        for job in self._jobs:
+            job.give_up()
+
+    def _next_look(self) -> float:
+        period = _EVENTS_PERIOD if self._watching else _POLLING_PERIOD
+        times = [self._looked + max(period, _SHARE_OF_TIME * self._cost)]
+        gap = max(_GAP, self._cost * 2)
+        if self.rung:
+            times.append(self._looked + gap)
+        due = self._settle.next_due(self._looked)
+        if due is not None:
+            times.append(max(due, self._looked + gap))
+        return min(times)
+
+    def _look(self, now: float) -> None:
+        """Lists the inbox; what has settled goes to be read."""
+        project = self.bench.project
+        self.rung = False
+        if not self._doorbell.healthy(self.name):
+            self._mode = choose_mode(project.inbox, project.watch)
+            self._doorbell.watch(self.name, project.inbox, "events" if self._mode == "events" else "polling")
+        self._watching = self._mode == "events" and not self._doorbell.limited(self.name)
+        begun = time.perf_counter()
+        listing = scan(project.inbox)
+        self._cost = time.perf_counter() - begun
+        self._looked = now
+        self._left_alone = listing.left_alone
+        self._refuse_empty_mount_point(listing)
+        self._take(listing, now)
+        if now - self._pruned > _PRUNE_PERIOD:
+            self._pruned = now
+            prune_empty(project.inbox, _PRUNE_AGE, time.time())
+
+    def _refuse_empty_mount_point(self, listing: Listing) -> None:
+        """A share that is not mounted looks like an empty folder of another file system: a fault, and no deletion."""
+        device = listing.root.device
+        if self._device is not None and device != self._device and not listing.files:
+            raise InboxFault(
+                f"inbox {self.bench.project.inbox}: it is empty and on another file system than before",
+                "check that the share is mounted; it is listed again shortly",
+            )
+        self._device = device
+
+    def _take(self, listing: Listing, now: float) -> None:
+        everything: dict[str, Fingerprint] = {**listing.files, **listing.odd}
+        for path, mark in self._settle.update(everything, now, root=listing.root, unseen=listing.unseen):
+            arrival = Arrival(project=self.name, path=path, fingerprint=mark)
+            if path in listing.odd:
+                self._refuse(Refusal(arrival=arrival, reason=Reason.NOT_A_FILE))
+            else:
+                self._arrivals.append(arrival)
+
+    def _read(self) -> None:
+        """Sends settled files to be read, no more of them than keep the workers busy."""
+        if self._read_weather is not None:
+            weather, self._read_weather = self._read_weather, None
+            raise weather
+        context = worker.Reading(inbox=self.bench.project.inbox)
+        while self._arrivals and self.bench.pool.room:
+            count = min(READ_BATCH, len(self._arrivals))
+            batch = [self._arrivals.popleft() for _ in range(count)]
+            self._reading += 1
+            self._in_reading += count
+            self.bench.pool.submit(
+                worker.examine,
+                context,
+                batch,
+                lambda results, batch=batch: self._examined(batch, results),  # type: ignore[misc]
+                lambda error, batch=batch: self._not_read(batch, error),  # type: ignore[misc]
+            )
+
+    def _not_read(self, batch: list[Arrival], error: OSError) -> None:
+        self._reading -= 1
+        self._in_reading -= len(batch)
+        self._arrivals.extendleft(reversed(batch))
+        self._read_weather = error
+
+    def _examined(self, batch: list[Arrival], results: list[Any]) -> None:
+        self._reading -= 1
+        self._in_reading -= len(batch)
+        now = self._clock()
+        for arrival, result in zip(batch, results, strict=True):
+            if isinstance(result, Instance):
+                self._gather(result, now)
+            elif isinstance(result, Refusal):
+                self._refuse(result)
+            elif isinstance(result, Directory):
+                self._singles.append(SingleFile(self.bench, arrival, None))
+            elif isinstance(result, Crashed):
+                self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
+            elif isinstance(result, Unready):
+                self._settle.give_back(arrival.path, now)
+
+    def _gather(self, instance: Instance, now: float) -> None:
+        """Adds an Instance to its Study. What identifies the patient is kept once for the Study, not for each file."""
+        known = self._identity.setdefault(instance.study_uid, set())
+        known.update(instance.identity)
+        slim = Instance(
+            arrival=instance.arrival,
+            study_uid=instance.study_uid,
+            series_uid=instance.series_uid,
+            sop_uid=instance.sop_uid,
+            sop_class_uid=instance.sop_class_uid,
+            patient_id=instance.patient_id,
+            identity=frozenset(),
+            concern=instance.concern,
+            concern_detail=instance.concern_detail,
+        )
+        self._assembly.add(slim, now)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._singles.append(SingleFile(self.bench, refusal.arrival, refusal))
+
+    def _open_jobs(self, now: float) -> None:
+        """Makes a job of each Study that is due. One Study is worked on once at a time."""
+        if self.retiring:
+            return
+        running = {job.study_uid for job in self._jobs}
+        for study in self._assembly.due(now, flush=self._flush_now):
+            if study.study_uid in running:
+                for instance in study.instances:  # Its earlier part is under way: this becomes the next delivery.
+                    self._assembly.add(instance, now)
+                continue
+            identity = frozenset(self._identity.pop(study.study_uid, ()))
+            self._jobs.append(StudyJob(self.bench, study, identity))
+        self._flush_now = False
+
+    def _step_all(self, now: float) -> None:
+        """Moves every job on. The first weather stops the line; the others go on when it is called again."""
+        for job in list(self._jobs):
+            job.step()
+            if job.phase.value == "ended":
+                self._jobs.remove(job)
+                for path in job.given_back:
+                    self._settle.give_back(path, now)
+                self.quarantined += len(job.refused)
+                self.finished += job.instances - len(job.given_back)
+                self.rung = True
+        for single in list(self._singles):
+            if single.step():
+                self._singles.remove(single)
+                self.quarantined += single.refusal is not None
+                self.finished += 1
+
+    def _pause(self, error: OSError | CoatcheckError, now: float) -> None:
+        """Weather: shown and logged once, and tried again with back-off."""
+        self._delay = min(max(_BACK_OFF[0], 2 * self._delay), _BACK_OFF[1])
+        self._paused_until = now + self._delay
+        self._looked = max(self._looked, now) if isinstance(error, InboxFault) else self._looked
+        self.failures += 1
+        if isinstance(error, CoatcheckError):
+            kind, what, hint = type(error).__name__, error.what, error.hint
+        else:
+            code = errno.errorcode.get(error.errno or 0, "EIO")
+            kind, what = "disk", f"the folders of this project cannot be used now ({code})"
+            hint = "look at the disk's room, rights and health; the work goes on by itself when that is mended"
+        if self.fault != what:
+            self.fault = what
+            self.bench.log(logging.WARNING, "%s: %s", what, hint)
+        try:
+            self.bench.ledger.fault(self.name, kind, what, hint, self.bench.utc())
+        except CoatcheckError:
+            return  # The ledger itself is what fails: the fault stands in the log and the status.
+
+    def _clear(self) -> None:
+        self._delay = 0.0
+        self.failures = 0
+        if not self.fault:
+            return
+        self.fault = ""
+        self.bench.log(logging.INFO, "the fault is over, the work goes on")
+        for fault in self.bench.ledger.faults(self.name):
+            self.bench.ledger.clear_fault(self.name, fault.kind, self.bench.utc())
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """What the status says of this line while the service runs; see :mod:`coatcheck.status`."""
+        waiting = self._settle.waiting(now)
+        secret = self.bench.key.pseudonym_secret
+        period = _EVENTS_PERIOD if self._watching else _POLLING_PERIOD
+        return {
+            "watch": "events" if self._watching else "polling",
+            "scan_seconds": round(self._cost, 4),
+            "scan_period": round(max(period, _SHARE_OF_TIME * self._cost), 1),
+            "waiting_files": waiting.files + len(self._arrivals),
+            "oldest_waiting_seconds": round(waiting.oldest_seconds, 1),
+            "studies_arriving": [
+                {
+                    "ticket": pseudonyms.ticket(secret, one.study_uid),
+                    "instances": one.instances,
+                    "due_in_seconds": round(one.due_in, 1),
+                }
+                for one in self._assembly.arriving(now)
+            ],
+            "studies_running": [
+                {"ticket": job.ticket, "state": job.phase.value, "instances": job.instances} for job in self._jobs
+            ],
+            "left_alone": self._left_alone,
+            "fault": self.fault or None,
+        }

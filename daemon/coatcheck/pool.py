@@ -1,0 +1,198 @@
+"""Where work is done: in this process (``inline``) or in worker processes. The service hands in batches and collects.
+
+A batch goes through one function of :mod:`coatcheck.worker` and comes back as one result for each item. When a worker
+process dies, nobody can say which of the running batches did it; so their items are done again, each alone. An item
+that kills its process alone is a suspect, and one that does it twice comes back as ``Crashed``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import resource
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ADDRESS_SPACE = 4 << 30  # bytes that one worker may map
+_CRASHES = 2
+_PR_SET_PDEATHSIG = 1
+
+
+class Crashed:
+    """The result of an item that ended its worker process."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    """Items on their way. ``failed`` gets an OSError that belongs to no item: weather."""
+
+    function: Callable[[Any, Sequence[Any]], Sequence[Any]]
+    context: Any
+    items: tuple[Any, ...]
+    done: Callable[[list[Any]], None]
+    failed: Callable[[OSError], None]
+    results: list[Any] = field(default_factory=list)
+    crashes: int = 0
+    alone: bool = False
+
+
+class Pool:
+    """Runs batches, a few at a time. All methods are for one thread; ``wake`` is called from others, to end its sleep."""
+
+    def __init__(self, kind: Literal["inline", "processes"], workers: int, wake: Callable[[], None]) -> None:
+        self._kind = kind
+        self._workers = workers
+        self._wake = wake
+        self._queue: deque[_Batch] = deque()
+        self._suspects: deque[_Batch] = deque()
+        self._running: dict[Future[Sequence[Any]], _Batch] = {}
+        self._executor: Executor | None = None
+
+    def submit(
+        self,
+        function: Callable[[Any, Sequence[Any]], Sequence[Any]],
+        context: Any,
+        items: Sequence[Any],
+        done: Callable[[list[Any]], None],
+        failed: Callable[[OSError], None],
+    ) -> None:
+        """Takes a batch. ``done`` or ``failed`` is called from :meth:`collect`, in the caller's thread."""
+        batch = _Batch(function=function, context=context, items=tuple(items), done=done, failed=failed)
+        self._queue.append(batch)
+        self._start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is queued or under way."""
+        return bool(self._queue or self._suspects or self._running)
+
+    @property
+    def room(self) -> int:
+        """How many more batches may be queued before the queue is longer than keeps the workers busy."""
+        return max(0, 2 * self._workers - len(self._queue))
+
+    def collect(self) -> None:
+        """Calls back for every batch that has ended, and starts the next ones."""
+        if self._kind == "inline":
+            self._run_inline()
+            return
+        broken = False
+        for future in [future for future in self._running if future.done()]:
+            batch = self._running.pop(future)
+            broken = self._finish(batch, future) or broken
+        if broken:
+            self._rebuild()
+        self._start()
+
+    def stop(self) -> None:
+        """Lets go of the queue, waits for what is under way, and ends the processes. Nothing is called back."""
+        self._queue.clear()
+        self._suspects.clear()
+        self._running.clear()
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _run_inline(self) -> None:
+        if self._queue:
+            batch = self._queue.popleft()
+            try:
+                results = list(batch.function(batch.context, batch.items))
+            except OSError as error:
+                batch.failed(error)
+            else:
+                batch.done(results)
+
+    def _start(self) -> None:
+        """Hands batches to the executor; while there are suspects, one of them at a time and nothing else."""
+        if self._kind == "inline":
+            self._wake()
+            return
+        while (self._suspects or self._queue) and len(self._running) < (1 if self._suspects else self._workers + 1):
+            batch = (self._suspects or self._queue).popleft()
+            items = batch.items[len(batch.results) :][:1] if batch.alone else batch.items
+            try:
+                future = self._processes().submit(batch.function, batch.context, items)
+            except BrokenProcessPool:
+                (self._suspects if batch.alone else self._queue).appendleft(batch)
+                self._rebuild()
+                continue
+            self._running[future] = batch
+            future.add_done_callback(lambda _: self._wake())
+            if batch.alone:
+                return
+
+    def _finish(self, batch: _Batch, future: Future[Sequence[Any]]) -> bool:
+        """Deals with one ended batch; True where its process died."""
+        try:
+            results = list(future.result())
+        except (BrokenProcessPool, CancelledError):
+            self._suspect(batch)
+            return True
+        except OSError as error:
+            batch.failed(error)
+            return False
+        batch.results.extend(results)
+        batch.crashes = 0
+        self._go_on(batch)
+        return False
+
+    def _suspect(self, batch: _Batch) -> None:
+        """A batch whose process died: its items are done alone; one that was alone is to blame."""
+        if batch.alone:
+            batch.crashes += 1
+            if batch.crashes >= _CRASHES:
+                batch.results.append(Crashed())
+                batch.crashes = 0
+        batch.alone = True
+        self._go_on(batch)
+
+    def _go_on(self, batch: _Batch) -> None:
+        if len(batch.results) == len(batch.items):
+            batch.done(batch.results)
+        else:
+            self._suspects.append(batch)
+
+    def _rebuild(self) -> None:
+        """A broken executor takes all of its batches down; each of them becomes a suspect."""
+        for batch in self._running.values():
+            self._suspect_bystander(batch)
+        self._running.clear()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+    def _suspect_bystander(self, batch: _Batch) -> None:
+        batch.alone = True
+        self._suspects.append(batch)
+
+    def _processes(self) -> Executor:
+        if self._executor is None:
+            # Not fork: the watcher's threads may hold locks. The fork server imports once, its children share memory.
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["coatcheck.worker"])
+            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=prepare_worker)
+        return self._executor
+
+
+def prepare_worker() -> None:
+    """In each worker: signals are the service's business, memory has a limit, and no worker outlives the service."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold identities and keys.
+
+
+def count_workers(setting: Literal["auto"] | int) -> int:
+    """The number of worker processes: as set, or one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if setting == "auto" else setting

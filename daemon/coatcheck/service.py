@@ -1,0 +1,298 @@
+"""The service: one loop, one thread, all projects. It sleeps until a file arrives, a batch ends, a time comes or a signal."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from coatcheck import journal
+from coatcheck.bench import Bench
+from coatcheck.config import Config, Project, load
+from coatcheck.deid.profile import load_profile
+from coatcheck.errors import CoatcheckError, KeyFileError, StateError
+from coatcheck.intake.folder import Doorbell
+from coatcheck.keys import ProjectKey, key_path, read_key
+from coatcheck.ledger import Ledger
+from coatcheck.line import Line
+from coatcheck.notify import Notifier
+from coatcheck.pool import Pool, count_workers
+from coatcheck.progress import Progress
+from coatcheck.snapshot import Snapshot
+from coatcheck.vault import Vault
+
+logger = logging.getLogger("coatcheck")
+_SLEEP_MAX = 5.0  # seconds; the loop turns at least so often, and its turning is what feeds the watchdog
+_ONCE_PATIENCE = 3  # failures of a line in a row before `run --once` gives up
+
+
+class Bell:
+    """Wakes the loop from any thread and from signal handlers: a counter in the kernel, nothing to lock."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def ring(self) -> None:
+        """Ends the sleep, or the next one."""
+        os.eventfd_write(self._fd, 1)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps until somebody rings, at most so long."""
+        if select.select([self._fd], [], [], max(0.0, seconds))[0]:
+            os.eventfd_read(self._fd)
+
+
+def utc_now() -> str:
+    """The time as it stands in records: UTC, ISO 8601, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def run(config_path: Path, *, once: bool) -> int:
+    """Runs the service until SIGTERM or SIGINT, or ``once`` until the inboxes are done. Gives the exit code.
+
+    Raises CoatcheckError where it cannot start.
+    """
+    config = load(config_path)
+    journal.configure(sys.stderr, os.environ)
+    os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
+    with _lock(config.state_dir):
+        return Service(config, once=once).run()
+
+
+@contextmanager
+def _lock(state_dir: Path) -> Iterator[None]:
+    """One service for one state folder. The lock goes with the process, however it ends."""
+    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        _take_lock(fd, state_dir)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take_lock(fd: int, state_dir: Path) -> None:
+    for attempt in range(20):  # `status` holds it shared for a moment, to see whether a service does
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.05 if attempt < 19 else 0)
+    raise StateError(f"another service is running with {state_dir}", "stop it first, or wait for it")
+
+
+class Service:
+    """The running service: the lines of all projects, and what they share."""
+
+    def __init__(self, config: Config, *, once: bool) -> None:
+        self._config = config
+        self._once = once
+        self._bell = Bell()
+        self._rung: set[str] = set()
+        self._stopping = False
+        self._reload_asked = False
+        self._notifier = Notifier(os.environ, time.monotonic)
+        self._doorbell = Doorbell(self._ring)
+        self._lines: dict[str, Line] = {}
+        self._retired: list[Line] = []
+
+    def run(self) -> int:
+        """The whole life of the service."""
+        config = self._config
+        keys = self._keys(config)
+        self._ledger = Ledger.open(config.state_dir / "ledger.db")
+        self._vault = Vault.open(config.state_dir / "vault.db", keys)
+        self._pool = Pool(config.executor, count_workers(config.workers), self._bell.ring)
+        self._snapshot = Snapshot(config.state_dir / "status.json", utc_now)
+        self._make_lines(config, keys)
+        if not self._lines:
+            raise KeyFileError("no project can run", "mend what was said above, or see `coatcheck check`")
+        with self._signals(), Progress(sys.stderr, self._once) as self._progress:
+            self._notifier.ready()
+            try:
+                return self._loop()
+            finally:
+                self._stop()
+
+    def _ring(self, project: str) -> None:
+        self._rung.add(project)
+        self._bell.ring()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, frame: FrameType | None) -> None:
+            self._stopping = True
+            self._bell.ring()
+
+        def reload(number: int, frame: FrameType | None) -> None:
+            self._reload_asked = True
+            self._bell.ring()
+
+        wanted: dict[int, Callable[[int, FrameType | None], None]] = {
+            signal.SIGTERM: stop,
+            signal.SIGINT: stop,
+            signal.SIGHUP: reload,
+        }
+        before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _keys(self, config: Config) -> dict[str, ProjectKey]:
+        """Each project's key. A project whose key is missing or open to others does not run; the others do."""
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        credentials = Path(folder) if folder else None
+        keys = {}
+        for name in config.projects:
+            try:
+                keys[name] = read_key(key_path(config.key_dir, name, credentials), credentials)
+            except CoatcheckError as error:
+                logger.error("%s", error, extra={"project": name})
+        return keys
+
+    def _make_lines(self, config: Config, keys: Mapping[str, ProjectKey]) -> None:
+        """A line for each project that has none with these settings."""
+        for name, project in config.projects.items():
+            if name in self._lines or name not in keys:
+                continue
+            try:
+                bench = self._bench(project, keys[name], config)
+            except CoatcheckError as error:
+                logger.error("%s", error, extra={"project": name})
+                continue
+            self._lines[name] = Line(bench, self._doorbell, time.monotonic)
+
+    def _bench(self, project: Project, key: ProjectKey, config: Config) -> Bench:
+        return Bench(
+            project=project,
+            key=key,
+            profile=load_profile(project.profile, config.path.parent),
+            ledger=self._ledger,
+            vault=self._vault,
+            pool=self._pool,
+            utc=utc_now,
+        )
+
+    def _loop(self) -> int:
+        begun = time.monotonic()
+        while not self._stopping:
+            self._notifier.watchdog()
+            if self._reload_asked:
+                self._reload()
+            self._pool.collect()
+            now = time.monotonic()
+            self._tick(now)
+            self._snapshot.write(now, self._lines)
+            self._notifier.status(self._snapshot.headline(self._lines))
+            self._progress.update(self._lines)
+            if self._once:
+                code = self._finished(now - begun)
+                if code is not None:
+                    self._snapshot.write(now, self._lines, at_once=True)
+                    return code
+            self._bell.sleep(self._pause(time.monotonic()))
+        return 0
+
+    def _tick(self, now: float) -> None:
+        while self._rung:
+            line = self._lines.get(self._rung.pop())
+            if line is not None:
+                line.rung = True
+        for line in [*self._lines.values(), *self._retired]:
+            line.tick(now)
+        for line in [line for line in self._retired if line.at_rest]:
+            self._retired.remove(line)
+            self._make_lines(self._config, self._keys(self._config))
+
+    def _pause(self, now: float) -> float:
+        limits = [line.next_call(now) - now for line in self._lines.values()]
+        interval = self._notifier.watchdog_interval
+        most = min(_SLEEP_MAX, interval) if interval else _SLEEP_MAX
+        return min([most, 0.5 if self._once else most, *limits])
+
+    def _finished(self, elapsed: float) -> int | None:
+        """For ``run --once``: the exit code once all is done, None while there is work."""
+        lines = list(self._lines.values())
+        if any(line.failures >= _ONCE_PATIENCE for line in lines):
+            for line in lines:
+                if line.fault:
+                    print(f"coatcheck: {line.name}: {line.fault}", file=sys.stderr)
+            return 1
+        for line in lines:
+            settled = not line.waiting_files() or elapsed > 2 * line.bench.project.file_settle + 2
+            if line.at_rest and settled:
+                line.flush()
+        waiting = {line.name: line.waiting_files() for line in lines}
+        patient = any(elapsed <= 2 * line.bench.project.file_settle + 2 for line in lines if waiting[line.name])
+        if patient or not all(line.done_but_waiting for line in lines) or self._pool.busy:
+            return None
+        for line in lines:
+            for path in waiting[line.name]:
+                shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+                print(f"coatcheck: {line.name}: still changing, left in the inbox: {shown}", file=sys.stderr)
+        return 3 if any(line.quarantined for line in lines) else 0
+
+    def _reload(self) -> None:
+        """Reads the configuration again. A project whose settings changed ends what it has in hand, then begins anew."""
+        self._reload_asked = False
+        self._notifier.reloading()
+        problems: list[str] = []
+        try:
+            config = load(self._config.path)
+            problems = self._cannot_change(config)
+            for project in config.projects.values():
+                load_profile(project.profile, config.path.parent)
+        except CoatcheckError as error:
+            problems = str(error).splitlines()
+        if problems:
+            for problem in problems:
+                logger.error("the configuration was not taken: %s", problem)
+        else:
+            self._adopt(config)
+            logger.info("the configuration was read again")
+        self._snapshot.reloaded(problems)
+        self._snapshot.write(time.monotonic(), self._lines, at_once=True)
+        self._notifier.ready()
+
+    def _cannot_change(self, config: Config) -> list[str]:
+        fixed = ("state_dir", "executor", "workers")
+        changed = [key for key in fixed if getattr(config, key) != getattr(self._config, key)]
+        return [f"{config.path}: {key}: cannot change while the service runs: restart it" for key in changed]
+
+    def _adopt(self, config: Config) -> None:
+        keys = self._keys(config)
+        for name, line in list(self._lines.items()):
+            if config.projects.get(name) != line.bench.project or keys.get(name) != line.bench.key:
+                line.retiring = True
+                self._doorbell.unwatch(name)
+                self._retired.append(self._lines.pop(name))
+        self._config = config
+        self._vault.use_keys({**{line.name: line.bench.key for line in self._retired}, **keys})
+        busy = {line.name for line in self._retired if not line.at_rest}
+        waiting = {name: key for name, key in keys.items() if name not in busy}
+        self._retired = [line for line in self._retired if line.name in busy]
+        self._make_lines(config, waiting)
+
+    def _stop(self) -> None:
+        self._notifier.stopping()
+        self._pool.stop()
+        for line in [*self._lines.values(), *self._retired]:
+            try:
+                line.stop()
+            except (OSError, CoatcheckError) as error:
+                logger.warning("left unfinished until the next start: %s", error, extra={"project": line.name})
+        self._doorbell.stop()
+        self._vault.close()
+        self._ledger.close()

@@ -1,0 +1,77 @@
+"""One file that belongs to no Study: set aside in the quarantine with its reason, or a DICOMDIR put with the originals."""
+
+from __future__ import annotations
+
+import logging
+
+from coatcheck import quarantine
+from coatcheck.bench import Bench
+from coatcheck.disposal import Disposal
+from coatcheck.ledger import is_detail
+from coatcheck.model import Arrival, Refusal
+from coatcheck.vault import Fate, PlannedFile
+
+DICOMDIRS = "dicomdir"  # the folder of the archive where they lie
+
+
+class SingleFile:
+    """The way of one file. ``refusal`` is None for a DICOMDIR, which alarms nobody."""
+
+    def __init__(self, bench: Bench, arrival: Arrival, refusal: Refusal | None) -> None:
+        self._bench = bench
+        self._arrival = arrival
+        self.refusal = refusal
+        self._disposal: Disposal | None = None
+        self._refusal_id: int | None = None
+
+    def step(self) -> bool:
+        """Goes on as far as it can; True when the file has gone. Raises OSError or StateError for weather."""
+        if self.refusal is None:
+            return self._set_directory_aside()
+        if self._disposal is None:
+            self._disposal = self._record(self.refusal)
+        if not self._disposal.step():
+            return False
+        assert self._refusal_id is not None
+        self._bench.ledger.refusal_done(self._refusal_id, self._bench.utc())
+        return True
+
+    def _record(self, refusal: Refusal) -> Disposal:
+        """Vault first, then the ledger: what is not in the ledger never happened."""
+        bench = self._bench
+        detail = refusal.detail if is_detail(refusal.detail) else ""
+        where = quarantine.folder(refusal.reason, None)
+        planned = self._planned(Fate.QUARANTINE, f"{where}/{self._arrival.path}")
+        refusal_id = bench.ledger.next_refusal_id()
+        rows = bench.vault.plan(bench.project.name, refusal_id=refusal_id, files=[planned])
+        quarantine.explain(bench.project.quarantine, where, refusal.reason, "")
+        self._refusal_id = bench.ledger.refuse_file(
+            project=bench.project.name,
+            reason=refusal.reason,
+            detail=detail,
+            folder=where,
+            now=bench.utc(),
+            refusal_id=refusal_id,
+        )
+        bench.log(logging.WARNING, "quarantined as %s: 1 file %s", refusal.reason.value, detail)
+        return Disposal(bench, list(zip(rows, [planned], strict=True)))
+
+    def _set_directory_aside(self) -> bool:
+        """A DICOMDIR describes files by where they were dropped: it is of no use without them, and never leaves.
+
+        It needs no journal: until it is moved it lies in the inbox, and is found there again.
+        """
+        if self._disposal is None:
+            fate = self._bench.kept
+            destination = f"{DICOMDIRS}/{self._arrival.path}" if fate is Fate.ARCHIVE else ""
+            self._disposal = Disposal(self._bench, [(0, self._planned(fate, destination))])
+        if not self._disposal.step():
+            return False
+        self._bench.log(logging.INFO, "a DICOMDIR was set aside with the originals")
+        return True
+
+    def _planned(self, fate: Fate, destination: str) -> PlannedFile:
+        arrival = self._arrival
+        return PlannedFile(path=arrival.path, fingerprint=arrival.fingerprint, fate=fate, destination=destination)
+
+

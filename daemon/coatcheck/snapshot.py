@@ -1,0 +1,60 @@
+"""The service's own words for ``status``: a small file in the state folder, written anew by rename."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from coatcheck.line import Line
+from coatcheck.service_lock import VERSION
+
+_PERIOD = 1.0  # seconds
+
+
+class Snapshot:
+    """Writes ``path`` at most once a second, or when something must be said at once."""
+
+    def __init__(self, path: Path, utc: Callable[[], str]) -> None:
+        self._path = path
+        self._utc = utc
+        self._started = utc()
+        self._written = float("-inf")
+        self._reloads = 0
+        self._problems: tuple[str, ...] = ()
+
+    def reloaded(self, problems: Sequence[str]) -> None:
+        """The configuration was read again, with these problems or none."""
+        self._reloads += 1
+        self._problems = tuple(problems)
+
+    def write(self, now: float, lines: Mapping[str, Line], *, at_once: bool = False) -> None:
+        """Writes how things stand. A full disk leaves the last words in place; the lines tell of it in the log."""
+        if not at_once and now - self._written < _PERIOD:
+            return
+        self._written = now
+        said: dict[str, Any] = {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started": self._started,
+            "updated": self._utc(),
+            "reloads": self._reloads,
+            "reload_problems": self._problems,
+            "projects": {name: line.snapshot(now) for name, line in lines.items()},
+        }
+        temporary = self._path.with_suffix(".tmp")
+        with suppress(OSError):
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+            with os.fdopen(fd, "w", encoding="ascii") as out:
+                json.dump(said, out)
+            os.replace(temporary, self._path)
+
+    def headline(self, lines: Mapping[str, Line]) -> str:
+        """One line for systemd."""
+        faults = sum(bool(line.fault) for line in lines.values())
+        finished = sum(line.finished for line in lines.values())
+        text = f"{len(lines)} projects, {finished} files done since the start"
+        return text + (f", {faults} with a fault" if faults else "")

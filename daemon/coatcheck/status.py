@@ -1,0 +1,166 @@
+"""One report of how things stand: what the running service says, and what the ledger has counted.
+
+``StatusReport.as_json`` is what ``coatcheck status --json`` prints. Its keys are kept:
+
+* ``version``: 1.
+* ``service``: ``running``; ``pid``, ``started`` and ``updated`` (UTC) of a running one, else null; ``reloads``, how
+  often it has read its configuration again, and ``reload_problems``, why it refused to the last time.
+* ``projects``, by name. What only a running service knows is null or empty without one: ``watch`` (events or
+  polling), ``scan_seconds`` that the last scan of the inbox took, ``scan_period`` between two full scans,
+  ``waiting_files`` that are not complete yet, ``oldest_waiting_seconds``, ``studies_arriving`` (``ticket``,
+  ``instances``, ``due_in_seconds``), ``studies_running`` (``ticket``, ``state``, ``instances``), ``left_alone`` files
+  such as temporary ones, ``fault`` of the inbox now. From the ledger: ``delivered`` (``studies``, ``deliveries``,
+  ``instances``), ``duplicates`` (instances that came again unchanged), ``quarantined`` (files by reason), ``faults``
+  (``kind``, ``what``, ``hint``, ``count``, ``since``, ``last``) and ``last_delivery`` (UTC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from coatcheck.ledger import Counts, FaultRow, LedgerReader
+from coatcheck.service_lock import Service, read_service
+from coatcheck.units import format_duration
+
+VERSION: Final = 1
+# What a project looks like while no service speaks of it.
+_SILENT: Final[Mapping[str, Any]] = {
+    "watch": None,
+    "scan_seconds": None,
+    "scan_period": None,
+    "waiting_files": None,
+    "oldest_waiting_seconds": None,
+    "studies_arriving": [],
+    "studies_running": [],
+    "left_alone": None,
+    "fault": None,
+}
+_NOTHING: Final = Counts(studies=0, deliveries={}, instances={}, refusals={}, last_delivery=None)
+_OUT: Final = ("released", "done")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectStatus:
+    """One project: ``live`` as the service says it, with every key of the documentation, and the ledger's records."""
+
+    live: Mapping[str, Any]
+    counts: Counts
+    faults: tuple[FaultRow, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, with the keys of the module's text."""
+        counts = self.counts
+        return {
+            **self.live,
+            "delivered": {
+                "studies": counts.studies,
+                "deliveries": sum(counts.deliveries.get(state, 0) for state in _OUT),
+                "instances": counts.instances.get("delivered", 0),
+            },
+            "duplicates": counts.instances.get("duplicate", 0),
+            "quarantined": dict(counts.refusals),
+            "faults": [_fault_json(fault) for fault in self.faults],
+            "last_delivery": counts.last_delivery,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """How things stand: the service, each project, and the faults of the service as a whole."""
+
+    service: Service
+    projects: Mapping[str, ProjectStatus]
+    faults: tuple[FaultRow, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``status --json`` prints."""
+        service = self.service
+        return {
+            "version": VERSION,
+            "service": {
+                "running": service.running,
+                "pid": service.pid,
+                "started": service.started,
+                "updated": service.updated,
+                "reloads": service.reloads,
+                "reload_problems": list(service.reload_problems),
+                "faults": [_fault_json(fault) for fault in self.faults],
+            },
+            "projects": {name: project.as_json() for name, project in self.projects.items()},
+        }
+
+
+def _fault_json(fault: FaultRow) -> dict[str, Any]:
+    return {
+        "kind": fault.kind,
+        "what": fault.what,
+        "hint": fault.hint,
+        "count": fault.count,
+        "since": fault.at,
+        "last": fault.last_at,
+    }
+
+
+def read_status(state_dir: Path, projects: Iterable[str]) -> StatusReport:
+    """How the named projects stand, and any other that the service speaks of. Raises StateError."""
+    service = read_service(state_dir)
+    names = list(dict.fromkeys([*projects, *service.projects]))
+    path = state_dir / "ledger.db"
+    ledger = LedgerReader.open(path) if path.exists() else None  # none was made before the first run
+    try:
+        found = {name: _project(name, service, ledger) for name in names}
+        return StatusReport(service=service, projects=found, faults=_faults(ledger, ""))
+    finally:
+        if ledger is not None:
+            ledger.close()
+
+
+def _project(name: str, service: Service, ledger: LedgerReader | None) -> ProjectStatus:
+    said = service.projects.get(name, {})
+    live = {key: said.get(key, value) for key, value in _SILENT.items()}
+    counts = ledger.counts(name) if ledger else _NOTHING
+    return ProjectStatus(live=live, counts=counts, faults=_faults(ledger, name))
+
+
+def _faults(ledger: LedgerReader | None, project: str) -> tuple[FaultRow, ...]:
+    return tuple(ledger.faults(project)) if ledger else ()
+
+
+HEAD: Final = ("PROJECT", "WATCHED", "WAITING", "ARRIVING", "RUNNING", "DELIVERED", "QUARANTINED")
+
+
+def service_line(service: Service) -> str:
+    """One line on the service, for people."""
+    if not service.running:
+        return "No service is running. What follows is what the ledger counted; start one with `coatcheck run`."
+    since = f" since {service.started}" if service.started else ""
+    return f"The service runs as process {service.pid}{since}, this is from {service.updated or 'before its start'}."
+
+
+def table_row(name: str, project: ProjectStatus) -> tuple[object, ...]:
+    """One row of the table whose head is HEAD."""
+    live, said = project.live, project.as_json()
+    waiting: object = "-" if live["waiting_files"] is None else live["waiting_files"]
+    if live["waiting_files"]:
+        waiting = f"{waiting} (oldest {format_duration(live['oldest_waiting_seconds'] or 0)})"
+    delivered = f"{said['delivered']['studies']} ({said['delivered']['instances']} instances)"
+    arriving, running = (len(live[key]) if live["watch"] else "-" for key in ("studies_arriving", "studies_running"))
+    return name, live["watch"] or "-", waiting, arriving, running, delivered, sum(said["quarantined"].values())
+
+
+def details(name: str, project: ProjectStatus) -> Iterator[str]:
+    """What does not fit into the table: Studies on their way, the reasons of quarantine, and faults."""
+    for study in project.live["studies_arriving"]:
+        due = format_duration(study["due_in_seconds"])
+        yield f"{name}: {study['ticket']} arriving, {study['instances']} instances, due in {due}"
+    for study in project.live["studies_running"]:
+        yield f"{name}: {study['ticket']} {study['state']}, {study['instances']} instances"
+    for reason, files in sorted(project.counts.refusals.items()):
+        yield f"{name}: {files} in quarantine as {reason}; see `coatcheck quarantine list --project {name}`"
+    if project.live["fault"]:
+        yield f"{name}: FAULT: {project.live['fault']}"
+    for fault in project.faults:
+        yield f"{name}: FAULT since {fault.at}: {fault.what}: {fault.hint}"

@@ -1,0 +1,71 @@
+"""What goes into the vault and what comes out of it, opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from coatcheck.model import Fingerprint
+
+
+class Kind(StrEnum):
+    """What was replaced."""
+
+    UID = "uid"
+    PATIENT = "patient"  # Patient ID → subject
+    DATE_SHIFT = "date_shift"  # original Study Instance UID → days, as decimal text
+
+
+class Fate(StrEnum):
+    """What becomes of a dropped file once its outcome is safe."""
+
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    QUARANTINE = "quarantine"
+
+
+class FateState(StrEnum):
+    """How far a fate is."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    SUPERSEDED = "superseded"  # never to be carried out: the work is repeated, or another plan took its place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFile:
+    """A dropped file and what is to become of it.
+
+    ``path`` is relative to the inbox, ``destination`` to the root of the fate ("" where the file is deleted); bytes
+    that are not UTF-8 are surrogate escapes.
+    """
+
+    path: str = field(repr=False)
+    fingerprint: Fingerprint
+    fate: Fate
+    destination: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FateRow:
+    """A PlannedFile in the journal. It belongs to a delivery or to a refusal of the ledger."""
+
+    id: int
+    project: str
+    delivery_id: int | None
+    refusal_id: int | None
+    file: PlannedFile
+    state: FateState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """Who looked at or changed what, and why. ``at`` is UTC."""
+
+    id: int
+    at: str
+    project: str
+    who: str
+    action: str
+    subject: str | None = field(repr=False)
+    reason: str | None = field(repr=False)

@@ -1,0 +1,81 @@
+"""The tables of vault.db, as steps that each run once. Never change a step that was released: add another."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("vault")
+
+
+@migrations()
+def m001_mappings(db: Database) -> None:
+    """Original and replacement, once for each original.
+
+    The first 16 bytes of what AES-SIV sealed are a keyed fingerprint of the value and of its project and kind. They
+    alone are indexed: with millions of UIDs that halves the vault, and most of what a commit writes is index pages.
+    """
+    db.conn.execute(
+        """
+        CREATE TABLE mappings (
+            id INTEGER PRIMARY KEY,
+            project TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            key_number INTEGER NOT NULL,
+            original BLOB NOT NULL,
+            replacement BLOB NOT NULL,
+            first_seen TEXT NOT NULL
+        )
+        """
+    )
+    db.conn.execute("CREATE UNIQUE INDEX mappings_original ON mappings (substr(original, 1, 16))")
+    db.conn.execute("CREATE INDEX mappings_replacement ON mappings (substr(replacement, 1, 16))")
+
+
+@migrations()
+def m002_files(db: Database) -> None:
+    """The journal of the originals' fates."""
+    db.conn.execute(
+        """
+        CREATE TABLE files (
+            id INTEGER PRIMARY KEY,
+            project TEXT NOT NULL,
+            delivery_id INTEGER,
+            refusal_id INTEGER,
+            path BLOB NOT NULL,
+            device INTEGER NOT NULL,
+            inode INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            ctime_ns INTEGER NOT NULL,
+            fate TEXT NOT NULL,
+            destination BLOB NOT NULL,
+            state TEXT NOT NULL DEFAULT 'planned',
+            key_number INTEGER NOT NULL,
+            CHECK ((delivery_id IS NULL) <> (refusal_id IS NULL)),
+            CHECK (state IN ('planned', 'done', 'superseded'))
+        )
+        """
+    )
+    # Millions of files are done and a few thousand are planned: the index holds only those.
+    db.conn.execute("CREATE INDEX files_planned ON files (project, path) WHERE state = 'planned'")
+    db.conn.execute("CREATE INDEX files_delivery ON files (delivery_id) WHERE delivery_id IS NOT NULL")
+    db.conn.execute("CREATE INDEX files_refusal ON files (refusal_id) WHERE refusal_id IS NOT NULL")
+
+
+@migrations()
+def m003_audit(db: Database) -> None:
+    """Who asked for what. A reason is written by a person and may name a patient, so it is sealed as well."""
+    db.conn.execute(
+        """
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            at TEXT NOT NULL,
+            project TEXT NOT NULL,
+            who TEXT NOT NULL,
+            action TEXT NOT NULL,
+            subject BLOB,
+            reason BLOB,
+            key_number INTEGER NOT NULL
+        )
+        """
+    )

@@ -1,0 +1,68 @@
+"""Sealing of what the vault holds: AES-SIV (RFC 5297), deterministic, so that a sealed value can be looked up."""
+
+from __future__ import annotations
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from coatcheck.errors import StateError
+from coatcheck.keys import ProjectKey
+
+# AES-SIV of nothing is not supported by every OpenSSL, so each value is led by one byte, the format's version.
+_LEAD = b"\x01"
+
+
+class Seal:
+    """Seals and opens the values of one project.
+
+    A sealed value is bound to its project, to the place it is meant for (table, kind, column) and to the key's number:
+    copied elsewhere it does not open.
+    """
+
+    def __init__(self, project: str, key: ProjectKey) -> None:
+        self._project = project
+        self._ciphers = {number: AESSIV(value) for number, value in key.sealing_keys.items()}
+        self.current = key.current
+
+    def close(self, place: str, value: bytes) -> bytes:
+        """Seal with the current key. Equal values at one place are equal when sealed."""
+        return self._close(self.current, place, value)
+
+    def candidates(self, place: str, value: bytes) -> list[bytes]:
+        """The value sealed with every key, the current one first: it may have been stored under any of them."""
+        return [self._close(number, place, value) for number in sorted(self._ciphers, reverse=True)]
+
+    def open(self, place: str, number: int, sealed: bytes) -> bytes:
+        """The value. Raises StateError if the key is not there, is another one, or a bit was changed."""
+        cipher = self._ciphers.get(number)
+        if cipher is None:
+            what = f"the key of project {self._project} lacks sealing key {number}, which its vault needs"
+            raise StateError(what, "restore the key file that has it")
+        try:
+            return cipher.decrypt(sealed, self._bound(number, place))[len(_LEAD) :]
+        except (InvalidTag, ValueError, TypeError):
+            what = f"a sealed value of project {self._project} in the vault cannot be opened ({place})"
+            raise StateError(
+                what, "the key file is of another project, or the vault is damaged: restore both"
+            ) from None
+
+    def _close(self, number: int, place: str, value: bytes) -> bytes:
+        return self._ciphers[number].encrypt(_LEAD + value, self._bound(number, place))
+
+    def _bound(self, number: int, place: str) -> list[bytes]:
+        return [b"coatcheck vault", self._project.encode(), place.encode(), b"%d" % number]
+
+
+def fingerprint(sealed: bytes) -> bytes:
+    """What the indexes hold of a sealed value: its synthetic IV (RFC 5297, 2.6), equal for equal values only."""
+    return sealed[:16]
+
+
+def encode(text: str) -> bytes:
+    """Any text as bytes, lone surrogates included: dropped names and damaged values have them."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode(value: bytes) -> str:
+    """What `encode` was given."""
+    return value.decode("utf-8", "surrogatepass")

@@ -1,0 +1,13 @@
+"""What tests of every kind share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the project's own files."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,187 @@
+"""The status report: the service's own words and the ledger's counts in one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coatcheck.errors import CoatcheckError, StateError
+from coatcheck.ledger import Ledger
+from coatcheck.reasons import Reason
+from coatcheck.service_lock import read_service, reload, service_pid
+from coatcheck.status import details, read_status, service_line, table_row
+
+NOW = "2026-11-21T10:00:00.000Z"
+LIVE: dict[str, Any] = {
+    "watch": "events",
+    "scan_seconds": 0.01,
+    "scan_period": 30.0,
+    "waiting_files": 2,
+    "oldest_waiting_seconds": 65.0,
+    "studies_arriving": [{"ticket": "7F3K9Q2MXA", "instances": 3, "due_in_seconds": 4.0}],
+    "studies_running": [{"ticket": "8F3K9Q2MXA", "state": "open", "instances": 9}],
+    "left_alone": 1,
+    "fault": None,
+}
+PROJECT_KEYS = {*LIVE, "delivered", "duplicates", "quarantined", "faults", "last_delivery"}
+
+
+def write_status(state_dir: Path, pid: int, **more: object) -> None:
+    said = {"version": 1, "pid": pid, "started": NOW, "updated": NOW, "reloads": 0, "reload_problems": []}
+    text = json.dumps(said | {"projects": {"lung": LIVE}} | more)
+    (state_dir / "status.tmp").write_text(text)
+    (state_dir / "status.tmp").replace(state_dir / "status.json")
+
+
+@contextmanager
+def lock_held(state_dir: Path) -> Iterator[int]:
+    """Hold the lock as a service does, and give the process id that stands in it."""
+    descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield os.getpid()
+    finally:
+        os.close(descriptor)
+
+
+def test_without_a_lock_no_service_runs(tmp_path: Path) -> None:
+    assert service_pid(tmp_path) is None
+    with lock_held(tmp_path) as pid:
+        assert service_pid(tmp_path) == pid
+    assert service_pid(tmp_path) is None  # the file is still there, but nobody holds it
+
+
+def test_words_of_an_earlier_service_are_not_believed(tmp_path: Path) -> None:
+    write_status(tmp_path, 1)
+    assert read_service(tmp_path).projects == {}
+    with lock_held(tmp_path) as pid:
+        assert read_service(tmp_path).projects == {}
+        write_status(tmp_path, pid)
+        assert read_service(tmp_path).projects == {"lung": LIVE}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', "\udcff"])
+def test_a_status_that_cannot_be_understood_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "status.json").write_bytes(os.fsencode(text))
+    with lock_held(tmp_path), pytest.raises(StateError):
+        read_service(tmp_path)
+
+
+def test_without_a_service_and_without_a_ledger_every_key_is_there(tmp_path: Path) -> None:
+    said = read_status(tmp_path, ["lung"]).as_json()
+    assert said["version"] == 1
+    assert said["service"]["running"] is False
+    assert set(said["projects"]["lung"]) == PROJECT_KEYS
+    assert said["projects"]["lung"]["delivered"] == {"studies": 0, "deliveries": 0, "instances": 0}
+    assert "No service is running" in service_line(read_status(tmp_path, ["lung"]).service)
+
+
+def test_the_service_and_the_ledger_become_one_report(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.db")
+    folder = f"{Reason.NOT_DICOM}/unassigned"
+    ledger.refuse_file(project="lung", reason=Reason.NOT_DICOM, detail="", folder=folder, now=NOW)
+    ledger.fault("lung", "inbox", "the inbox is absent", "mount it", NOW)
+    ledger.fault("", "disk", "the disk is full", "make room", NOW)
+    with lock_held(tmp_path) as pid:
+        write_status(tmp_path, pid)
+        report = read_status(tmp_path, ["lung", "heart"])
+    ledger.close()
+    said = report.as_json()
+    assert said["service"]["pid"] == pid
+    assert [fault["kind"] for fault in said["service"]["faults"]] == ["disk"]
+    lung = said["projects"]["lung"]
+    assert set(lung) == set(said["projects"]["heart"]) == PROJECT_KEYS
+    assert {key: lung[key] for key in LIVE} == LIVE
+    assert lung["quarantined"] == {"not-dicom": 1}
+    assert lung["faults"] == [
+        {
+            "kind": "inbox",
+            "what": "the inbox is absent",
+            "hint": "mount it",
+            "count": 1,
+            "since": NOW,
+            "last": NOW,
+        }
+    ]
+    assert json.loads(json.dumps(said)) == said
+    row = table_row("lung", report.projects["lung"])
+    assert row == ("lung", "events", "2 (oldest 1m 5s)", 1, 1, "0 (0 instances)", 1)
+    lines = list(details("lung", report.projects["lung"]))
+    assert lines[0] == "lung: 7F3K9Q2MXA arriving, 3 instances, due in 4s"
+    assert any("not-dicom" in line for line in lines)
+    assert lines[-1].endswith("the inbox is absent: mount it")
+
+
+SERVICE = """
+import fcntl, json, os, signal, sys
+from pathlib import Path
+state, problems, answers = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3] == "yes"
+lock = open(state / "lock", "w"); fcntl.flock(lock, fcntl.LOCK_EX); lock.write(str(os.getpid())); lock.flush()
+def say(reloads, problems):
+    said = {"version": 1, "pid": os.getpid(), "started": "", "updated": "", "reloads": reloads,
+            "reload_problems": problems, "projects": {}}
+    (state / "tmp").write_text(json.dumps(said)); (state / "tmp").rename(state / "status.json")
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+say(0, [])
+print("ready", flush=True)
+signal.sigwait([signal.SIGHUP])
+if answers:
+    say(1, problems)
+    signal.pause()
+"""
+
+
+@contextmanager
+def service(state_dir: Path, problems: list[str], *, answers: bool = True) -> Iterator[subprocess.Popen[str]]:
+    """A real process that holds the lock and answers SIGHUP as the service does."""
+    arguments = [sys.executable, "-c", SERVICE, str(state_dir), json.dumps(problems), "yes" if answers else "no"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def test_reload_returns_when_the_service_has_read_its_configuration(tmp_path: Path) -> None:
+    with service(tmp_path, []):
+        assert reload(tmp_path, timeout=10) == ()
+
+
+def test_reload_gives_the_problems_that_the_service_found(tmp_path: Path) -> None:
+    with service(tmp_path, ["c.yaml:3: what: hint"]):
+        assert reload(tmp_path, timeout=10) == ("c.yaml:3: what: hint",)
+
+
+def test_reload_notices_that_the_service_ended(tmp_path: Path) -> None:
+    with service(tmp_path, [], answers=False), pytest.raises(CoatcheckError, match="ended"):
+        reload(tmp_path, timeout=10)
+
+
+def test_reload_does_not_wait_for_ever(tmp_path: Path) -> None:
+    ticks = iter(range(100))
+    with service(tmp_path, []) as process:
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(CoatcheckError, match="did not answer within 60 s"):
+            reload(tmp_path, clock=lambda: next(ticks) * 30.0, sleep=lambda seconds: None)
+
+
+def test_reload_without_a_service_signals_nobody(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(str(os.getpid()))
+    begun = time.monotonic()
+    with pytest.raises(CoatcheckError, match="no service is running"):
+        reload(tmp_path)
+    assert time.monotonic() - begun < 5
