@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,9 +16,10 @@ from coatcheck import worker
 from coatcheck.assembly import Assembly
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
-from coatcheck.errors import CoatcheckError, InboxFault
-from coatcheck.intake.folder import Doorbell, choose_mode
-from coatcheck.intake.scan import Listing, prune_empty, scan
+from coatcheck.errors import CoatcheckError
+from coatcheck.intake.folder import Doorbell
+from coatcheck.intake.inbox import Inbox
+from coatcheck.intake.scan import Listing
 from coatcheck.intake.settle import Settle
 from coatcheck.job import StudyJob
 from coatcheck.model import Arrival, Directory, Fingerprint, Identity, Instance, Refusal, Unready
@@ -29,12 +29,6 @@ from coatcheck.recovery import recover
 from coatcheck.single import SingleFile
 
 READ_BATCH: Final = 100
-_EVENTS_PERIOD: Final = 30.0  # seconds between full listings where events ring as well
-_POLLING_PERIOD: Final = 2.0
-_SHARE_OF_TIME: Final = 20  # a listing may take one part in so many of the time
-_GAP: Final = 0.2  # seconds in which events are folded into one listing
-_PRUNE_PERIOD: Final = 60.0
-_PRUNE_AGE: Final = 600.0  # seconds that an empty folder stays, for people make one and then fill it
 _BACK_OFF: Final = (1.0, 60.0)
 
 
@@ -44,16 +38,14 @@ class Line:
     def __init__(self, bench: Bench, doorbell: Doorbell, clock: Callable[[], float]) -> None:
         self.bench = bench
         self.name = bench.project.name
-        self.rung = True
+        self.inbox = Inbox(self.name, bench.project.inbox, bench.project.watch, doorbell)
         self.retiring = False
         self.quarantined = 0
         self.finished = 0  # files that were dealt with since the start
         self.fault = ""
         self.failures = 0
-        self._doorbell = doorbell
         self._clock = clock
         self._flush_now = False
-        self._device: int | None = None
         self._settle = Settle(bench.project.file_settle)
         self._assembly = Assembly(bench.project.study_settle, bench.project.study_longest_wait)
         self._identity: dict[str, set[Identity]] = {}
@@ -63,12 +55,6 @@ class Line:
         self._jobs: list[StudyJob] = []
         self._singles: list[SingleFile] = []
         self._recovered = False
-        self._mode = "polling"
-        self._watching = False
-        self._looked = float("-inf")
-        self._cost = 0.0
-        self._pruned = clock()
-        self._left_alone = 0
         self._paused_until = float("-inf")
         self._delay = 0.0
         self._read_weather: OSError | None = None
@@ -83,7 +69,8 @@ class Line:
                 if not self._recovered:
                     return
             if not self.retiring and now >= self._next_look():
-                self._look(now)
+                self._take(self.inbox.look(now), now)
+                self.inbox.tidy(now)
             self._read()
             self._open_jobs(now)
             self._step_all(now)
@@ -109,7 +96,7 @@ class Line:
     @property
     def done_but_waiting(self) -> bool:
         """Whether every file of the inbox that has settled has gone its way."""
-        return self.at_rest and self._assembly.next_due() is None and not self.rung and not self.fault
+        return self.at_rest and self._assembly.next_due() is None and not self.inbox.rung and not self.fault
 
     @property
     def pending(self) -> int:
@@ -129,49 +116,12 @@ class Line:
 
     def stop(self) -> None:
         """Leaves what is not staged yet, to be repeated at the next start."""
-        self._doorbell.unwatch(self.name)
+        self.inbox.stop()
         for job in self._jobs:
             job.give_up()
 
     def _next_look(self) -> float:
-        period = _EVENTS_PERIOD if self._watching else _POLLING_PERIOD
-        times = [self._looked + max(period, _SHARE_OF_TIME * self._cost)]
-        gap = max(_GAP, self._cost * 2)
-        if self.rung:
-            times.append(self._looked + gap)
-        due = self._settle.next_due(self._looked)
-        if due is not None:
-            times.append(max(due, self._looked + gap))
-        return min(times)
-
-    def _look(self, now: float) -> None:
-        """Lists the inbox; what has settled goes to be read."""
-        project = self.bench.project
-        self.rung = False
-        if not self._doorbell.healthy(self.name):
-            self._mode = choose_mode(project.inbox, project.watch)
-            self._doorbell.watch(self.name, project.inbox, "events" if self._mode == "events" else "polling")
-        self._watching = self._mode == "events" and not self._doorbell.limited(self.name)
-        begun = time.perf_counter()
-        listing = scan(project.inbox)
-        self._cost = time.perf_counter() - begun
-        self._looked = now
-        self._left_alone = listing.left_alone
-        self._refuse_empty_mount_point(listing)
-        self._take(listing, now)
-        if now - self._pruned > _PRUNE_PERIOD:
-            self._pruned = now
-            prune_empty(project.inbox, _PRUNE_AGE, time.time())
-
-    def _refuse_empty_mount_point(self, listing: Listing) -> None:
-        """A share that is not mounted looks like an empty folder of another file system: a fault, and no deletion."""
-        device = listing.root.device
-        if self._device is not None and device != self._device and not listing.files:
-            raise InboxFault(
-                f"inbox {self.bench.project.inbox}: it is empty and on another file system than before",
-                "check that the share is mounted; it is listed again shortly",
-            )
-        self._device = device
+        return self.inbox.next_look(self._settle.next_due(self.inbox.looked))
 
     def _take(self, listing: Listing, now: float) -> None:
         everything: dict[str, Fingerprint] = {**listing.files, **listing.odd}
@@ -263,11 +213,11 @@ class Line:
             job.step()
             if job.phase.value == "ended":
                 self._jobs.remove(job)
-                for path in job.given_back:
+                for path in job.results.given_back:
                     self._settle.give_back(path, now)
-                self.quarantined += len(job.refused)
-                self.finished += job.instances - len(job.given_back)
-                self.rung = True
+                self.quarantined += len(job.results.refused)
+                self.finished += job.instances - len(job.results.given_back)
+                self.inbox.rung = True
         for single in list(self._singles):
             if single.step():
                 self._singles.remove(single)
@@ -278,7 +228,6 @@ class Line:
         """Weather: shown and logged once, and tried again with back-off."""
         self._delay = min(max(_BACK_OFF[0], 2 * self._delay), _BACK_OFF[1])
         self._paused_until = now + self._delay
-        self._looked = max(self._looked, now) if isinstance(error, InboxFault) else self._looked
         self.failures += 1
         if isinstance(error, CoatcheckError):
             kind, what, hint = type(error).__name__, error.what, error.hint
@@ -308,11 +257,10 @@ class Line:
         """What the status says of this line while the service runs; see :mod:`coatcheck.status`."""
         waiting = self._settle.waiting(now)
         secret = self.bench.key.pseudonym_secret
-        period = _EVENTS_PERIOD if self._watching else _POLLING_PERIOD
         return {
-            "watch": "events" if self._watching else "polling",
-            "scan_seconds": round(self._cost, 4),
-            "scan_period": round(max(period, _SHARE_OF_TIME * self._cost), 1),
+            "watch": self.inbox.watch,
+            "scan_seconds": round(self.inbox.cost, 4),
+            "scan_period": round(self.inbox.period, 1),
             "waiting_files": waiting.files + len(self._arrivals),
             "oldest_waiting_seconds": round(waiting.oldest_seconds, 1),
             "studies_arriving": [
@@ -326,6 +274,6 @@ class Line:
             "studies_running": [
                 {"ticket": job.ticket, "state": job.phase.value, "instances": job.instances} for job in self._jobs
             ],
-            "left_alone": self._left_alone,
+            "left_alone": self.inbox.left_alone,
             "fault": self.fault or None,
         }

@@ -109,7 +109,7 @@ def repeats(record: logging.LogRecord) -> str:
 
 
 class RateLimit(logging.Filter):
-    """Lets the same message of the same project pass once in ``seconds``, and then says how many it left out.
+    """Lets the same message on the same project and Study pass once in ``seconds``, then says how many it left out.
 
     ``clock`` gives seconds that never go back. What was left out last and never comes again is not told.
     """
@@ -120,14 +120,12 @@ class RateLimit(logging.Filter):
         super().__init__()
         self._clock = clock
         self._seconds = seconds
-        self._seen: dict[
-            tuple[str, str, str], tuple[float, int]
-        ] = {}  # message → (when it last passed, left out since)
+        self._seen: dict[tuple[str, ...], tuple[float, int]] = {}  # message → (when it last passed, left out since)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record may pass."""
         now = self._clock()
-        key = (context(record)[0], record.levelname, message(record))
+        key = (*context(record), record.levelname, message(record))
         passed, left_out = self._seen.get(key, (now - self._seconds, 0))
         if now - passed < self._seconds:
             self._seen[key] = (passed, left_out + 1)

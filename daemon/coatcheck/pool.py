@@ -33,7 +33,7 @@ class _Batch:
     """Items on their way. ``failed`` gets an OSError that belongs to no item: weather."""
 
     function: Callable[[Any, Sequence[Any]], Sequence[Any]]
-    context: Any
+    context: object
     items: tuple[Any, ...]
     done: Callable[[list[Any]], None]
     failed: Callable[[OSError], None]
@@ -57,7 +57,7 @@ class Pool:
     def submit(
         self,
         function: Callable[[Any, Sequence[Any]], Sequence[Any]],
-        context: Any,
+        context: object,
         items: Sequence[Any],
         done: Callable[[list[Any]], None],
         failed: Callable[[OSError], None],

@@ -1,4 +1,4 @@
-"""What each start repairs: deliveries that a crash or a stop left in the middle, and originals whose fate was journalled."""
+"""What each start repairs: deliveries that were left in the middle, and originals whose fate was journalled."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def _release(bench: Bench, row: DeliveryRow) -> None:
     staging = outbox.staging_folder(bench.project.outbox, row.ticket, row.id)
     if row.folder is not None and outbox.release(bench.project.outbox, staging, row.folder):
         bench.ledger.release(row.id, bench.utc())
-        bench.log(logging.INFO, "delivered: %d instances", row.instances - row.duplicates - row.refused, ticket=row.ticket)
+        bench.log(
+            logging.INFO, "delivered: %d instances", row.instances - row.duplicates - row.refused, ticket=row.ticket
+        )
     else:
         _abandon(bench, row, Note.FAULT)
 
@@ -55,7 +57,9 @@ def _fates(bench: Bench) -> None:
     bench.vault.settle_fate([row.id for row in lost], FateState.SUPERSEDED)
     results = carry_out(bench.places, [row.file for row in committed])
     for state in (FateState.DONE, FateState.SUPERSEDED):
-        bench.vault.settle_fate([row.id for row, result in zip(committed, results, strict=True) if result is state], state)
+        bench.vault.settle_fate(
+            [row.id for row, result in zip(committed, results, strict=True) if result is state], state
+        )
     for result in results:
         if isinstance(result, OSError):
             raise result

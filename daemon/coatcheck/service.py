@@ -1,4 +1,4 @@
-"""The service: one loop, one thread, all projects. It sleeps until a file arrives, a batch ends, a time comes or a signal."""
+"""The service: one loop, one thread, all projects. It sleeps until a file, a batch, a time or a signal comes."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ class Service:
         while self._rung:
             line = self._lines.get(self._rung.pop())
             if line is not None:
-                line.rung = True
+                line.inbox.rung = True
         for line in [*self._lines.values(), *self._retired]:
             line.tick(now)
         for line in [line for line in self._retired if line.at_rest]:
@@ -245,7 +245,7 @@ class Service:
         return 3 if any(line.quarantined for line in lines) else 0
 
     def _reload(self) -> None:
-        """Reads the configuration again. A project whose settings changed ends what it has in hand, then begins anew."""
+        """Reads the configuration again. A project with other settings ends what it has in hand, then begins anew."""
         self._reload_asked = False
         self._notifier.reloading()
         problems: list[str] = []
@@ -276,7 +276,7 @@ class Service:
         for name, line in list(self._lines.items()):
             if config.projects.get(name) != line.bench.project or keys.get(name) != line.bench.key:
                 line.retiring = True
-                self._doorbell.unwatch(name)
+                line.inbox.stop()
                 self._retired.append(self._lines.pop(name))
         self._config = config
         self._vault.use_keys({**{line.name: line.bench.key for line in self._retired}, **keys})

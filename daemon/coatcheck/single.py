@@ -1,4 +1,4 @@
-"""One file that belongs to no Study: set aside in the quarantine with its reason, or a DICOMDIR put with the originals."""
+"""One file that belongs to no Study: set aside in the quarantine, or a DICOMDIR put with the originals."""
 
 from __future__ import annotations
 
@@ -73,5 +73,3 @@ class SingleFile:
     def _planned(self, fate: Fate, destination: str) -> PlannedFile:
         arrival = self._arrival
         return PlannedFile(path=arrival.path, fingerprint=arrival.fingerprint, fate=fate, destination=destination)
-
-

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -105,7 +107,8 @@ def _place(error: Exception) -> str:
     if trace is None:
         return type(error).__name__
     code = trace.tb_frame.f_code
-    return f"{type(error).__name__} in {Path(code.co_filename).stem}:{trace.tb_lineno}"
+    module = re.sub(r"\W", "_", Path(code.co_filename).stem)
+    return f"{type(error).__name__} in {module}:{trace.tb_lineno}"
 
 
 class _Changed(Exception):
@@ -159,7 +162,7 @@ def _plain(fd: int) -> Iterator[tuple[int, Window, Head]]:
 def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refusal | Directory | Unready]:
     """Reads each file's header: an Instance, or why it is none."""
     shared: dict[Identity, Identity] = {}
-    return [_judged(arrival, lambda one=arrival: _examine(context, one, shared)) for arrival in batch]  # type: ignore[misc]
+    return [_judged(arrival, partial(_examine, context, arrival, shared)) for arrival in batch]
 
 
 def _examine(context: Reading, arrival: Arrival, shared: dict[Identity, Identity]) -> Instance | Directory:
@@ -196,7 +199,7 @@ def _gate(job: Job) -> Gate:
 
 def digest(context: Work, batch: Sequence[Instance]) -> list[bytes | Refusal | Unready]:
     """The keyed digest of each original's content, to tell whether a second Instance with one UID is the same."""
-    return [_judged(one.arrival, lambda one=one: _digest_of(context, one.arrival)) for one in batch]  # type: ignore[misc]
+    return [_judged(one.arrival, partial(_digest_of, context, one.arrival)) for one in batch]
 
 
 def _digest_of(context: Work, arrival: Arrival) -> bytes:
@@ -217,7 +220,7 @@ def _digest(secret: bytes, fd: int) -> bytes:
 def transform(context: Work, batch: Sequence[Instance]) -> list[Staged | Refusal | Unready]:
     """De-identifies each Instance into the staging folder, past the gate. Raises OSError for the outbox's weather."""
     uids: dict[str, str] = {}
-    return [_judged(one.arrival, lambda one=one: _transform(context, one, uids)) for one in batch]  # type: ignore[misc]
+    return [_judged(one.arrival, partial(_transform, context, one, uids)) for one in batch]
 
 
 def _transform(context: Work, instance: Instance, uids: dict[str, str]) -> Staged:
@@ -228,13 +231,8 @@ def _transform(context: Work, instance: Instance, uids: dict[str, str]) -> Stage
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{sop_uid}.dcm"
     try:
-        with _original(context.inbox, instance.arrival) as fd, _plain(fd) as (plain, window, head):
-            rewriter = Rewriter(window, _plan(context.profile, instance.sop_class_uid), actions)
-            pieces = rewriter.run(head.start, head.encoding)
-            meta = new_meta(instance.sop_class_uid, sop_uid, head.transfer_syntax)
-            with _new_file(target) as out:
-                _write(out, meta, pieces, plain, window)
-                _gate(context.job).check(_window(out), len(meta), head.encoding, rewriter.written)
+        with _original(context.inbox, instance.arrival) as fd:
+            size = _rewritten(context, instance, actions, fd, target)
             content = _digest(context.secret, fd)
     except BaseException:
         with suppress(OSError):
@@ -246,9 +244,21 @@ def _transform(context: Work, instance: Instance, uids: dict[str, str]) -> Stage
         series_uid=series_uid,
         sop_class_uid=instance.sop_class_uid,
         digest=content,
-        size=len(meta) + pieces.length,
-        uids=tuple(list(uids.items())[known:]),
+        size=size,
+        uids=tuple(islice(uids.items(), known, None)),
     )
+
+
+def _rewritten(context: Work, instance: Instance, actions: Context, fd: int, target: Path) -> int:
+    """Writes the result, sends it through the gate and returns its size."""
+    with _plain(fd) as (plain, window, head):
+        rewriter = Rewriter(window, _plan(context.profile, instance.sop_class_uid), actions)
+        pieces = rewriter.run(head.start, head.encoding)
+        meta = new_meta(instance.sop_class_uid, actions.uid(instance.sop_uid), head.transfer_syntax)
+        with _new_file(target) as out:
+            _write(out, meta, pieces, plain, window)
+            _gate(context.job).check(_window(out), len(meta), head.encoding, rewriter.written)
+    return len(meta) + pieces.length
 
 
 @contextmanager

@@ -6,6 +6,7 @@ to padding and leave without it. What comes out is ASCII, so it fits every chara
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -48,6 +49,9 @@ _DUMMIES = {
     "UR": b"http://invalid.invalid/",
     "UT": b"REMOVED",
 }
+# PS3.5 6.2 TM, with the colons of its old form and with ranges; PS3.3 C.12.1.1.8 for offsets.
+_TIME = rb"(?: *\d\d(?::?\d\d(?::?\d\d(?:\.\d{1,6})?)?)? *)"
+_TIMES = re.compile(rb"(?:%b?(?:-%b?)?|[+-]\d{4} *)(?:\\(?:%b?(?:-%b?)?))*\0?" % (_TIME, _TIME, _TIME, _TIME))
 _ZEROS = {"US": 2, "SS": 2, "OB": 2, "OW": 2, "UN": 2, "FD": 8, "OD": 8, "SV": 8, "UV": 8, "OV": 8}
 
 
@@ -86,6 +90,11 @@ def shift_date(value: bytes, vr: str, context: Context) -> bytes | None:
     return None if moved is None else moved.encode("ascii")
 
 
+def keep_time(value: bytes, vr: str, context: Context) -> bytes | None:
+    """Times of the day (TM) and offsets from UTC as they are; None where one is neither."""
+    return value.strip(b" \0") if _TIMES.fullmatch(value) else None
+
+
 def cap_age(value: bytes, vr: str, context: Context) -> bytes | None:
     """Ages over 89 years become 090Y; None where one is not an age."""
     capped = dates.cap_age(value.decode("latin-1"))
@@ -100,5 +109,6 @@ ACTIONS: dict[str, Action] = {
     "subject": subject,
     "shift-date": shift_date,
     "cap-age": cap_age,
+    "keep-time": keep_time,
 }
 """Every action by the name that rules use; ``keep`` is the one that needs no function."""

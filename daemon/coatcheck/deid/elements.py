@@ -116,9 +116,7 @@ def item_encoding(element: Element, encoding: Encoding) -> Encoding:
     return IMPLICIT_LITTLE if element.vr == "UN" else encoding
 
 
-def elements(
-    window: Window, pos: int, end: int, encoding: Encoding, ends: Ends, depth: int = 0
-) -> Iterator[Element]:
+def elements(window: Window, pos: int, end: int, encoding: Encoding, ends: Ends, depth: int = 0) -> Iterator[Element]:
     """The Data Elements of one Data Set in [pos, end), sequences not entered.
 
     Stops at an item delimiter and remembers its place. Refuses what does not fit (truncated), what is not a Data

@@ -1,5 +1,5 @@
 """Reads what coatcheck must know of a file before it decides anything: its UIDs, whether it is whole, whether the
-profile can clean this kind of object, and all that identifies its patient. One walk, at every depth; nothing is changed.
+profile can clean this kind of object, and all that identifies its patient. One walk, at every depth; nothing changes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ SOP_CLASS, SOP_INSTANCE, STUDY, SERIES, PATIENT_ID = 0x00080016, 0x00080018, 0x0
 ENCAPSULATED_DOCUMENT, CONTENT_SEQUENCE, MODALITY, MANUFACTURER = 0x00420011, 0x0040A730, 0x00080060, 0x00080070
 _KEYS = frozenset({SOP_CLASS, SOP_INSTANCE, STUDY, SERIES, PATIENT_ID})
 _KEYS |= {IMAGE_TYPE, SERIES_DESCRIPTION, BURNED_IN, MODALITY, MANUFACTURER}
+_TOP = _KEYS | SHAPE_TAGS | {ENCAPSULATED_DOCUMENT}
 _IMAGE = "1.2.840.10008.5.1.4.1.1."
 # Ultrasound, secondary capture, visible light: images that habitually carry text in their pixels.
 _RISKY = tuple(_IMAGE + kind for kind in ("3", "3.1", "6", "6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4"))
@@ -92,32 +93,26 @@ class FactReader:
                 if tag in seen:
                     raise Refused(Reason.MALFORMED, tag_text(tag))
                 seen.add(tag)
-            listed = vr_of(tag) or ""
             if depth == 0 and tag in PIXEL_TAGS:
                 self._pixels(found)
                 return
-            if vr == "SQ" or is_sequence(found) or (vr == "UN" and listed == "SQ"):
+            if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
                 self._sequence(found, encoding, depth, charset)
             elif value != value_end:
                 if tag == CHARACTER_SET:
                     charset = encodings_of(self._window.bytes(value, min(value_end, value + 256)))
-                self._value(found, listed, depth, encoding, charset)
+                kind = identity.kind_of(tag, vr)
+                if kind is not None and value_end - value < _IDENTITY_MAX:
+                    raw = self._window.bytes(value, value_end)
+                    self.facts.identity.update(identity.values(kind, raw, charset))
+                if depth == 0 and tag in _TOP:
+                    self._key(tag, found, encoding)
         if self._ends.get(begin, end) not in (end, end - 8):
             raise Refused(Reason.MALFORMED)  # An item's delimiter in the middle would hide what follows it.
 
     def _seen(self, begin: int, end: int, encoding: Encoding, depth: int) -> set[int]:
         """The tags in [begin, end): only asked for where a Data Set is out of order and may hold one twice."""
         return {found.tag for found in elements(self._window, begin, end, encoding, self._ends, depth)}
-
-    def _value(self, found: Element, listed: str, depth: int, encoding: Encoding, charset: tuple[str, ...]) -> None:
-        """What one value tells, by the VR of the file or of PS3.6 (``listed``)."""
-        tag, vr, _, value, value_end, _ = found
-        kind = identity.kind_of(tag, vr, listed)
-        if kind is not None and value_end - value < _IDENTITY_MAX:
-            raw = self._window.bytes(value, value_end)
-            self.facts.identity.update(identity.values(kind, raw, charset))
-        if depth == 0:
-            self._key(tag, found, encoding)
 
     def _sequence(self, found: Element, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
         if depth == 0 and found.tag == CONTENT_SEQUENCE:

@@ -4,15 +4,18 @@ It walks the finished bytes by itself and trusts nothing that the rewriting said
 wrote: a shifted date may well be another date of the same Study. A value that was found clean is not searched again.
 
 Short identities (under four letters; under two beyond ASCII) count as whole values and whole words of text only, or a
-Patient ID `1` would be found in everything. Digits alone are not searched in UIDs, and in numbers only as a whole value.
+Patient ID `1` would be found in everything. Digits alone are not searched in UIDs, and in numbers only as a whole
+value.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from coatcheck.deid.charsets import decode, encodings_of
+from coatcheck.deid.dictionary import vr_of
 from coatcheck.deid.elements import (
     EXPLICIT_LITTLE,
     Element,
@@ -27,6 +30,7 @@ from coatcheck.deid.elements import (
 )
 from coatcheck.deid.facts import CHARACTER_SET
 from coatcheck.deid.pixels import PIXEL_TAGS
+from coatcheck.deid.spellings import Patterns
 from coatcheck.errors import Refused
 from coatcheck.model import Identity
 from coatcheck.reasons import Reason
@@ -38,79 +42,11 @@ _DATES = frozenset({"DA", "DT"})
 _UID = re.compile(r"\d+(?:\.\d+){2,}")
 _WORD = re.compile(r"\w+")
 _CHUNK = 1 << 18
-_CLEAN_MAX = 20_000
-# Words that stand where a name or an ID should, and identify nobody.
-_NOBODY = frozenset(
-    "anonymous anonymized anonymised anonym unknown none null patient name test removed dummy operator physician doctor "
-    "and for from here not the this with".split()
-)
+_CLEAN_MAX = 20_000  # values, of
+_CLEAN_LENGTH = 512  # bytes at most: what repeats in a Study is short
+_PATH_MAX = 250  # characters; a path that is longer is told by its last tag
 
-
-class Patterns:
-    """The spellings of a Study's identities, folded for comparison."""
-
-    def __init__(self, identity: Iterable[Identity]) -> None:
-        self.uids: set[str] = set()
-        self.words: set[str] = set()  # short: whole values and whole words only
-        self.parts: set[str] = set()  # anywhere
-        self.digits: set[str] = set()  # anywhere but in numbers and UIDs
-        self.dates: set[str] = set()
-        for kind, text in identity:
-            if kind == "uid":
-                self.uids.add(text)
-            elif kind == "date":
-                self.dates.update(date_spellings(text))
-            else:
-                for part in _spellings(kind, text.casefold()):
-                    self._add(part)
-        self.raw = {form for part in self.parts if not part.isascii() for form in _encoded(part)}
-        self.longest = max(map(len, (*self.uids, *self.parts, *self.digits, *self.dates, "")))
-
-    def _add(self, text: str) -> None:
-        if text in _NOBODY or not any(map(str.isalnum, text)):
-            return
-        if len(text) < (4 if text.isascii() else 2):
-            self.words.add(text)
-        elif text.isdigit():
-            self.digits.add(text)
-        else:
-            self.parts.add(text)
-
-
-def _spellings(kind: str, text: str) -> set[str]:
-    """An identity as a whole and in the parts that tell it as well."""
-    found = {text}
-    if kind == "name":
-        found.update(part.strip() for part in re.split(r"[\^=,; ]+", text))
-    elif kind == "place":
-        found.update(part for part in map(str.strip, re.split(r"[\^,;\r\n]+", text)) if len(part) > 5)
-    elif kind == "phone":
-        digits = re.sub(r"\D", "", text)
-        found.update({digits} if len(digits) > 5 else ())
-    return {part for part in found if len(part) > 1}
-
-
-def _encoded(text: str) -> Iterable[bytes]:
-    """A text beyond ASCII as bytes in the encodings in which it may lie in a value that is no text."""
-    for form in {text, text.upper(), text.title()}:
-        for codec in ("utf-8", "latin-1", "gb18030", "shift_jis", "euc_kr", "iso8859-5", "cp874"):
-            try:
-                data = form.encode(codec)
-            except UnicodeEncodeError:
-                continue
-            if len(data) > 3:
-                yield data
-
-
-def date_spellings(text: str) -> set[str]:
-    """The usual spellings of a date that a DA or DT names to the day; none for a partial one."""
-    match = re.match(r"(\d{4})([.\-/]?)(\d{2})\2(\d{2})", text)
-    if match is None:
-        return set()
-    year, month, day = match[1], match[3], match[4]
-    orders = [(year, month, day), (day, month, year), (month, day, year)]
-    found = {mark.join(order) for order in orders for mark in "-./"}
-    return found | {f"{int(order[0])}.{int(order[1])}.{order[2]}" for order in orders[1:]} | {year + month + day}
+Written = set[tuple[int, bytes]]
 
 
 class Gate:
@@ -121,85 +57,56 @@ class Gate:
         self._own = frozenset({subject.encode("ascii"), b"REMOVED", b"COATCHECK"})
         self._clean: set[tuple[str, tuple[str, ...], bytes]] = set()
 
-    def check(self, window: Window, start: int, encoding: Encoding, written: set[tuple[int, bytes]]) -> None:
+    def check(self, window: Window, start: int, encoding: Encoding, written: Written) -> None:
         """Refuses a result as identity-found, with the path of the tag. ``start`` is where its Data Set begins."""
-        ends: Ends = {}
-        self._data_set(window, 132, start, EXPLICIT_LITTLE, ends, written, (), "")
-        self._data_set(window, start, window.size, encoding, ends, written, (), "")
+        walk = _Walk(self, window, written)
+        walk.data_set(132, start, EXPLICIT_LITTLE, (), "", 0)
+        walk.data_set(start, window.size, encoding, (), "", 0)
 
-    def _data_set(
-        self,
-        window: Window,
-        begin: int,
-        end: int,
-        encoding: Encoding,
-        ends: Ends,
-        written: set[tuple[int, bytes]],
-        charset: tuple[str, ...],
-        path: str,
-    ) -> None:
-        for found in elements(window, begin, end, encoding, ends, path.count("[")):
-            tag, vr = found.tag, found.vr
-            if tag in PIXEL_TAGS and not path:
-                return
-            if is_sequence(found):
-                inside = item_encoding(found, encoding)
-                for index, (first, last) in enumerate(items(window, found, inside, ends, path.count("[") + 1)):
-                    deeper = f"{path}{tag_text(tag)}[{index}]"
-                    self._data_set(window, first, last, inside, ends, written, charset, deeper)
-            elif found.value_end - found.value > _CHUNK:
-                self._bulk(window, found, path)
-            elif found.value != found.value_end:
-                value = window.bytes(found.value, found.value_end)
-                if tag == CHARACTER_SET:
-                    charset = encodings_of(value)
-                self._value(value, "UN" if vr == "UN" else vr, tag, charset, written, path)
-
-    def _value(
-        self,
-        value: bytes,
-        vr: str,
-        tag: int,
-        charset: tuple[str, ...],
-        written: set[tuple[int, bytes]],
-        path: str,
-    ) -> None:
+    def names_nobody(self, value: bytes, vr: str, charset: tuple[str, ...]) -> bool:
+        """Whether none of the identities is in a value."""
         key = (vr, charset, value)
         if key in self._clean or value.strip(b" \0") in self._own:
-            return
-        if vr in _DATES and (tag, value.rstrip(b" \0")) in written:
-            return
+            return True
         if self._found(value, vr, charset):
-            raise Refused(Reason.IDENTITY_FOUND, path + tag_text(tag))
-        if len(self._clean) >= _CLEAN_MAX:
-            self._clean.clear()
-        self._clean.add(key)
+            return False
+        if len(value) <= _CLEAN_LENGTH:
+            if len(self._clean) >= _CLEAN_MAX:
+                self._clean.clear()
+            self._clean.add(key)
+        return True
+
+    def overlap(self) -> int:
+        """How many bytes two pieces of a value must share, so that nothing is missed where they meet."""
+        return 4 * self._patterns.longest + 64
 
     def _found(self, value: bytes, vr: str, charset: tuple[str, ...]) -> bool:
         known = self._patterns
-        text = decode(value, charset or ("latin-1",)) if vr in _TEXT else value.decode("latin-1")
-        folded = text.casefold()
         if vr == "UI":
-            return any(one.strip(" \0") in known.uids for one in text.split("\\"))
+            return any(one.strip(" \0") in known.uids for one in value.decode("latin-1").split("\\"))
+        folded = _folded(value, vr, charset)
         if any(part in folded for part in known.parts):
             return True
         if vr in _NUMBERS:
             return any(len(one) > 5 and one in known.digits for one in map(str.strip, folded.split("\\")))
-        if any(part in folded for part in known.digits) or any(date in folded for date in known.dates):
+        if any(part in folded for part in known.digits):
             return True
-        if known.uids and any(_names_uid(one, known.uids) for one in _UID.findall(text)):
+        if any(year in folded for year in known.years) and any(date in folded for date in known.dates):
+            return True
+        if known.uids and any(_names_uid(one, known.uids) for one in _UID.findall(folded)):
             return True
         if vr in _WORDY and known.words and not known.words.isdisjoint((folded.strip(), *_WORD.findall(folded))):
             return True
-        return vr not in _TEXT and any(form in value for form in known.raw)
+        return not (value.isascii() and b"\x1b" not in value) and any(form in value for form in known.raw)
 
-    def _bulk(self, window: Window, found: Element, path: str) -> None:
-        """A large value that is no pixel data, searched piece by piece with an overlap."""
-        overlap = 4 * self._patterns.longest + 64
-        for begin in range(found.value, found.value_end, _CHUNK - overlap):
-            piece = window.bytes(begin, min(begin + _CHUNK, found.value_end))
-            if self._found(piece, "UN", ()):
-                raise Refused(Reason.IDENTITY_FOUND, path + tag_text(found.tag))
+
+def _folded(value: bytes, vr: str, charset: tuple[str, ...]) -> str:
+    """A value as it is compared: text by its character set; other bytes as they are, and without zeros (UTF-16)."""
+    if vr in _TEXT:
+        text = decode(value, charset or ("latin-1",)).casefold()
+        return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    text = value.decode("latin-1").casefold()
+    return text + " " + text.replace("\0", "") if "\0" in text else text
 
 
 def _names_uid(token: str, uids: set[str]) -> bool:
@@ -209,3 +116,50 @@ def _names_uid(token: str, uids: set[str]) -> bool:
             return True
         token = token.rpartition(".")[0]
     return False
+
+
+class _Walk:
+    """One result on its way through the gate."""
+
+    def __init__(self, gate: Gate, window: Window, written: Written) -> None:
+        self._gate = gate
+        self._window = window
+        self._written = written
+        self._ends: Ends = {}
+
+    def data_set(
+        self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int
+    ) -> None:
+        window, nobody = self._window, self._gate.names_nobody
+        for found in elements(window, begin, end, encoding, self._ends, depth):
+            tag, vr, _, value, value_end, _ = found
+            if depth == 0 and tag in PIXEL_TAGS:
+                return
+            if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
+                self._sequence(found, encoding, charset, path, depth + 1)
+            elif value_end - value > _CHUNK:
+                self._bulk(found, path)
+            elif value != value_end:
+                data = window.bytes(value, value_end)
+                if tag == CHARACTER_SET:
+                    charset = encodings_of(data)
+                if vr in _DATES and (tag, data.rstrip(b" \0")) in self._written:
+                    continue
+                if not nobody(data, vr, charset):
+                    raise _refused(path, tag)
+
+    def _sequence(self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int) -> None:
+        inside, before = item_encoding(found, encoding), path + tag_text(found.tag)
+        for index, (begin, end) in enumerate(items(self._window, found, inside, self._ends, depth)):
+            self.data_set(begin, end, inside, charset, f"{before}[{index}]", depth)
+
+    def _bulk(self, found: Element, path: str) -> None:
+        """A large value that is no pixel data, searched piece by piece with an overlap."""
+        for begin in range(found.value, found.value_end, _CHUNK - self._gate.overlap()):
+            piece = self._window.bytes(begin, min(begin + _CHUNK, found.value_end))
+            if not self._gate.names_nobody(piece, "UN", ()):
+                raise _refused(path, found.tag)
+
+
+def _refused(path: str, tag: int) -> Refused:
+    return Refused(Reason.IDENTITY_FOUND, (path if len(path) <= _PATH_MAX else "") + tag_text(tag))

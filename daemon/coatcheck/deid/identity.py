@@ -6,7 +6,10 @@ Attributes below, which is a list to be read and argued about, not a guess.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from coatcheck.deid.charsets import decode
+from coatcheck.deid.dictionary import vr_of
 from coatcheck.deid.standard import is_registered
 from coatcheck.model import Identity
 
@@ -55,15 +58,16 @@ _BY_VR = {"PN": "name", "DA": "date", "DT": "date", "UI": "uid"}
 _VALUE_MAX = 4096  # longer values identify nobody as a whole
 
 
-def kind_of(tag: int, vr: str, listed: str) -> str | None:
-    """What kind of identity an element holds, by its tag or by the VR of the file or of PS3.6 (``listed``)."""
+@lru_cache(maxsize=8192)
+def kind_of(tag: int, vr: str) -> str | None:
+    """What kind of identity an element holds, by its tag, by its VR in PS3.6 or by ``vr``, the one in the file."""
     if tag in ID_TAGS:
         return "id"
     if tag in PLACE_TAGS:
         return "place"
     if tag in PHONE_TAGS:
         return "phone"
-    return _BY_VR.get(listed) or _BY_VR.get(vr)
+    return _BY_VR.get(vr_of(tag) or "") or _BY_VR.get(vr)
 
 
 def values(kind: str, value: bytes, encodings: tuple[str, ...]) -> list[Identity]:

@@ -6,7 +6,6 @@ import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -74,7 +73,7 @@ def load_profile(name_or_path: str, base: Path) -> Profile:
     return _checked(path.stem, str(path), content)
 
 
-def _checked(name: str, where: str, content: Any) -> Profile:
+def _checked(name: str, where: str, content: object) -> Profile:
     if not isinstance(content, dict):
         raise CoatcheckError(f"the profile {where} is not a mapping of settings", _HINT)
     for key in content:

@@ -9,13 +9,25 @@ from __future__ import annotations
 from coatcheck.deid.actions import ACTIONS, Context
 from coatcheck.deid.dictionary import vrs_of
 from coatcheck.deid.dummies import Item, dummy_sequence, element, encode_item, header, item_header
-from coatcheck.deid.elements import Element, Encoding, Ends, Window, elements, is_sequence, item_encoding, items, tag_text
+from coatcheck.deid.elements import (
+    Element,
+    Encoding,
+    Ends,
+    Window,
+    elements,
+    is_sequence,
+    item_encoding,
+    items,
+    tag_text,
+)
 from coatcheck.deid.pixels import PIXEL_TAGS
 from coatcheck.deid.rules import IDENTITY_REMOVED, METHOD, METHOD_CODES, STAMPS, TEMPORAL, Plan, Rule
+from coatcheck.deid.standard import options
 from coatcheck.errors import Refused
 from coatcheck.reasons import Reason
 
 Span = tuple[int, int]
+_STAMPED = frozenset(STAMPS)
 _VALUE_MAX = 1 << 16  # a longer value is none that an action could understand, and is acted on as an empty one
 
 
@@ -73,7 +85,7 @@ class Rewriter:
                 break
             if pending and pending[0] == found.tag:
                 out.extend(self._stamp(pending.pop(0), found, encoding))
-            else:
+            elif found.tag not in _STAMPED:  # Out of order, one was written before.
                 self._append(out, found, encoding, ())
         for tag in pending:
             out.extend(self._stamp(tag, None, encoding))
@@ -162,21 +174,25 @@ class Rewriter:
 
     def _stamp(self, tag: int, found: Element | None, encoding: Encoding) -> Pieces:
         """An Attribute that every de-identified object carries. Methods are added to those of an earlier pass."""
-        profile = self._plan.profile
         if tag == METHOD_CODES:
             return self._method_codes(found, encoding)
         if tag == IDENTITY_REMOVED:
             return Pieces(element(tag, "CS", b"YES", encoding))
         if tag == TEMPORAL:
-            return Pieces(element(tag, "CS", profile.temporal_information.encode(), encoding))
+            return Pieces(element(tag, "CS", self._plan.profile.temporal_information.encode(), encoding))
         if tag == METHOD:
-            texts = [method.meaning.encode() for method in profile.methods]
-            if found is not None and found.value_end - found.value <= _VALUE_MAX // 2:
-                earlier = self._window.bytes(found.value, found.value_end).strip(b" \0")
-                texts = [text for text in (earlier, *texts) if text]
-            return Pieces(element(tag, "LO", b"\\".join(texts), encoding))
+            return Pieces(element(tag, "LO", self._methods(found), encoding))
         vr = vrs_of(tag)[0]
         return Pieces(element(tag, vr, self._context.subject.encode("ascii"), encoding))
+
+    def _methods(self, found: Element | None) -> bytes:
+        """The methods as text. Of an earlier pass only the words of CID 7050 stay: others are free text."""
+        texts = [method.meaning.encode() for method in self._plan.profile.methods]
+        if found is not None and found.value_end - found.value <= _VALUE_MAX // 2:
+            earlier = self._window.bytes(found.value, found.value_end).split(b"\\")
+            known = {option.meaning.encode() for option in options().values()}.difference(texts)
+            texts = [text for one in earlier if (text := one.strip(b" \0")) in known] + texts
+        return b"\\".join(dict.fromkeys(texts))
 
     def _method_codes(self, found: Element | None, encoding: Encoding) -> Pieces:
         content = Pieces()

@@ -55,7 +55,7 @@ _BY_VR = {
 _BY_VR_DATES = {
     "DA": _rule("shift-date", "a date outside Table E.1-1, by its VR", "dummy"),
     "DT": _rule("shift-date", "a date outside Table E.1-1, by its VR", "dummy"),
-    "TM": _rule("keep", "a time outside Table E.1-1: its day is shifted", "dummy"),
+    "TM": _rule("keep-time", "a time outside Table E.1-1: its day is shifted", "dummy"),
 }
 _FIXED = {
     PATIENT_NAME: _rule("subject", "coatcheck: Patient's Name becomes the subject"),
@@ -126,7 +126,8 @@ class Plan:
             return REPEATING
         allowed = vrs_of(tag) or ((row.vr,) if row and row.vr else ())
         if row is not None:
-            return self._listed(row, allowed[0] if allowed else vr, tag, path)
+            rule = self._listed(row, allowed[0] if allowed else vr, tag, path)
+            return rule._replace(action=rule.fallback) if rule.action == "keep" and _contradicts(vr, allowed) else rule
         if not allowed:
             return UNKNOWN
         return self._unlisted(tag, vr, allowed)
@@ -149,15 +150,20 @@ class Plan:
 
     def _unlisted(self, tag: int, vr: str, allowed: tuple[str, ...]) -> Rule:
         """An Attribute of PS3.6 outside Table E.1-1: dates, times, names, UIDs and ages by VR; the rest stays."""
-        if vr not in allowed and vr != "UN":
-            kinds = {_KIND_OF.get(one, one) for one in allowed}
-            if _KIND_OF.get(vr, vr) not in kinds:
-                return CONTRADICTION
+        if _contradicts(vr, allowed):
+            return CONTRADICTION
         if allowed[0] in self._by_vr:
             return self._by_vr[allowed[0]]
         if is_retired(tag) and allowed[0] in _FREE_TEXT:
             return RETIRED_TEXT
         return KEEP
+
+
+def _contradicts(vr: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a VR in a file is of another kind than those of PS3.6; UN is of every kind."""
+    if vr in allowed or vr == "UN":
+        return False
+    return _KIND_OF.get(vr, vr) not in {_KIND_OF.get(one, one) for one in allowed}
 
 
 def _remember(cache: dict[_Key, Rule], key: _Key, rule: Rule) -> None:
@@ -171,7 +177,7 @@ def _with_option(option: str, code: str, vr: str, basic: str) -> str | None:
     if option == "retain-longitudinal-modified-dates":
         if vr in ("DA", "DT"):
             return "shift-date"
-        return "keep" if vr in ("TM", "SH") else None  # SH: Timezone Offset From UTC
+        return "keep-time" if vr in ("TM", "SH") else None  # SH: Timezone Offset From UTC
     if code == "K":
         return "cap-age" if vr == "AS" else "keep"
     return None

@@ -1,0 +1,66 @@
+"""Batches of one errand on their way through the pool. Weather is kept, raised once, and the batch is tried again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coatcheck.pool import Pool
+
+Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What of a batch has to be tried again, and the weather that was in the way."""
+
+    items: Sequence[Any]
+    weather: OSError
+
+
+Take = Callable[[Sequence[Any], list[Any]], Again | None]
+
+
+class Batches:
+    """Hands in batches and lets ``take`` have each one's items and results, in the caller's thread."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._todo: deque[tuple[Function, Any, Sequence[Any], Take]] = deque()
+        self._under_way = 0
+        self._weather: OSError | None = None
+
+    def add(self, function: Function, context: object, items: Sequence[Any], take: Take, *, size: int) -> None:
+        """Cuts items into batches of at most ``size``; they are handed in by the next :meth:`step`."""
+        for start in range(0, len(items), size):
+            self._todo.append((function, context, items[start : start + size], take))
+
+    def step(self) -> bool:
+        """Goes on as far as it can; True when all is done. Raises OSError for weather; call it again later."""
+        if self._weather is not None:
+            if not self._under_way:
+                weather, self._weather = self._weather, None
+                raise weather
+            return False
+        while self._todo:
+            self._submit(*self._todo.popleft())
+        return not self._under_way and not self._todo
+
+    def _submit(self, function: Function, context: object, items: Sequence[Any], take: Take) -> None:
+        self._under_way += 1
+
+        def done(results: list[Any]) -> None:
+            self._under_way -= 1
+            again = take(items, results)
+            if again is not None:
+                self._todo.append((function, context, again.items, take))
+                self._weather = again.weather
+
+        def failed(error: OSError) -> None:
+            self._under_way -= 1
+            self._todo.append((function, context, items, take))
+            self._weather = error
+
+        self._pool.submit(function, context, items, done, failed)

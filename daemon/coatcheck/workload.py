@@ -1,0 +1,110 @@
+"""The work on the Instances of one Study: which are transformed, which only compared, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from coatcheck import worker
+from coatcheck.batches import Batches
+from coatcheck.deid import pseudonyms
+from coatcheck.model import Arrival, Instance, Refusal, Staged, Unready
+from coatcheck.pool import Crashed, Pool
+from coatcheck.reasons import Reason
+
+BATCH: Final = 64
+
+
+@dataclass(slots=True)
+class Results:
+    """What came of a Study's Instances. ``given_back`` are paths of files that were not ready after all."""
+
+    staged: list[Staged] = field(default_factory=list)
+    duplicates: list[Staged] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    given_back: list[str] = field(default_factory=list)
+    uids: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether every file was given back."""
+        return not (self.staged or self.duplicates or self.refused)
+
+    def refuse(self, arrival: Arrival, reason: Reason, detail: str = "") -> None:
+        """One Instance alone is set aside."""
+        self.refused.append(Refusal(arrival=arrival, reason=reason, detail=detail))
+
+
+class Workload:
+    """The batches of one Study. Of several Instances with one SOP Instance UID the first by its path is worked on."""
+
+    def __init__(self, pool: Pool, context: worker.Work, instances: Sequence[Instance], *, pixel_risk: bool) -> None:
+        self.results = Results()
+        self._secret = context.secret
+        self._seconds: list[tuple[Instance, bytes]] = []
+        first: dict[str, Instance] = {}
+        seconds = []
+        for one in instances:
+            if one.concern is not None and not (one.concern is Reason.PIXEL_RISK and pixel_risk):
+                self.results.refuse(one.arrival, one.concern, one.concern_detail)
+            elif one.sop_uid in first:
+                seconds.append(one)
+            else:
+                first[one.sop_uid] = one
+        self._batches = Batches(pool)
+        self._batches.add(worker.transform, context, list(first.values()), self._transformed, size=BATCH)
+        self._batches.add(worker.digest, context, seconds, self._digested, size=BATCH)
+
+    def step(self) -> bool:
+        """Goes on as far as it can; True when every Instance has its result. Raises OSError for weather."""
+        return self._batches.step()
+
+    def compare(self, taken: dict[str, bytes]) -> list[Staged]:
+        """Tells new Instances from those that came before, by their content; ``taken`` maps new UIDs to digests.
+
+        Gives the staged results that must go again, for they were delivered before.
+        """
+        results = self.results
+        first = {one.sop_uid: one for one in results.staged}
+        known = [one for one in results.staged if one.sop_uid in taken]
+        results.staged = [one for one in results.staged if one.sop_uid not in taken]
+        for one in known:
+            self._repeated(one, one.arrival, same=one.digest == taken[one.sop_uid])
+        for instance, digest in self._seconds:
+            before = first.get(pseudonyms.uid(self._secret, instance.sop_uid))
+            if before is None:  # The first was refused or given back: this one gets its turn.
+                results.given_back.append(instance.arrival.path)
+            else:
+                self._repeated(before, instance.arrival, same=digest == before.digest)
+        self._seconds = []
+        return known
+
+    def _repeated(self, before: Staged, arrival: Arrival, *, same: bool) -> None:
+        if same:
+            self.results.duplicates.append(replace(before, arrival=arrival, uids=()))
+        else:
+            self.results.refuse(arrival, Reason.DUPLICATE_DIFFERS, "(0008,0018)")
+
+    def _transformed(self, batch: Sequence[Instance], results: list[Staged | Refusal | Unready | Crashed]) -> None:
+        for instance, result in zip(batch, results, strict=True):
+            if isinstance(result, Staged):
+                self.results.uids.update(result.uids)
+                self.results.staged.append(replace(result, uids=()))
+            else:
+                self._without_result(instance, result)
+
+    def _digested(self, batch: Sequence[Instance], results: list[Any]) -> None:
+        for instance, result in zip(batch, results, strict=True):
+            if isinstance(result, bytes):
+                self._seconds.append((instance, result))
+            else:
+                self._without_result(instance, result)
+
+    def _without_result(self, instance: Instance, result: Refusal | Unready | Crashed) -> None:
+        if isinstance(result, Refusal):
+            self.results.refused.append(result)
+        elif isinstance(result, Crashed):
+            self.results.refuse(instance.arrival, Reason.CRASHED)
+        else:
+            self.results.given_back.append(instance.arrival.path)
