@@ -1,4 +1,4 @@
-"""One project's straight line: its inbox is listed, files settle, are read, gather to Studies, and each Study becomes a job.
+"""One project's straight line: its inbox is listed, files settle, are read, gather to Studies, and become jobs.
 
 Nothing here waits: each call does what can be done now and says when it wants to be called again. A fault of one
 project's folders pauses this line only, is shown, and is tried again with back-off.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from coatcheck import worker
 from coatcheck.assembly import Assembly
+from coatcheck.batches import Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
 from coatcheck.errors import CoatcheckError
@@ -35,7 +37,7 @@ _BACK_OFF: Final = (1.0, 60.0)
 class Line:
     """The line of one project. ``clock`` is monotonic, in seconds."""
 
-    def __init__(self, bench: Bench, doorbell: Doorbell, clock: Callable[[], float]) -> None:
+    def __init__(self, bench: Bench, doorbell: Doorbell, clock: Callable[[], float], *, once: bool = False) -> None:
         self.bench = bench
         self.name = bench.project.name
         self.inbox = Inbox(self.name, bench.project.inbox, bench.project.watch, doorbell)
@@ -45,19 +47,18 @@ class Line:
         self.fault = ""
         self.failures = 0
         self._clock = clock
+        self._once = once
         self._flush_now = False
         self._settle = Settle(bench.project.file_settle)
         self._assembly = Assembly(bench.project.study_settle, bench.project.study_longest_wait)
         self._identity: dict[str, set[Identity]] = {}
-        self._arrivals: deque[Arrival] = deque()
-        self._reading = 0
-        self._in_reading = 0
+        self._reading = Batches(bench.pool)
+        self._unread: dict[float, int] = {}  # settled files that are not read yet, by the time at which they settled
         self._jobs: list[StudyJob] = []
         self._singles: list[SingleFile] = []
         self._recovered = False
         self._paused_until = float("-inf")
         self._delay = 0.0
-        self._read_weather: OSError | None = None
 
     def tick(self, now: float) -> None:
         """Does what can be done now."""
@@ -71,7 +72,7 @@ class Line:
             if not self.retiring and now >= self._next_look():
                 self._take(self.inbox.look(now), now)
                 self.inbox.tidy(now)
-            self._read()
+            self._reading.step()
             self._open_jobs(now)
             self._step_all(now)
         except (OSError, CoatcheckError) as error:
@@ -91,7 +92,7 @@ class Line:
     @property
     def at_rest(self) -> bool:
         """Whether no file is being worked on; Studies may still be waiting."""
-        return self._recovered and not (self._arrivals or self._reading or self._jobs or self._singles)
+        return self._recovered and not (self._unread or self._jobs or self._singles)
 
     @property
     def done_but_waiting(self) -> bool:
@@ -104,15 +105,16 @@ class Line:
         now = self._clock()
         gathered = sum(one.instances for one in self._assembly.arriving(now))
         working = sum(job.instances for job in self._jobs) + len(self._singles)
-        return self._settle.waiting(now).files + len(self._arrivals) + self._in_reading + gathered + working
+        return self._settle.waiting(now).files + sum(self._unread.values()) + gathered + working
 
     def waiting_files(self) -> list[str]:
         """Files that are still changing, as they were dropped: for a terminal, never for a log."""
         return self._settle.waiting_paths()
 
-    def flush(self) -> None:
-        """Works on every Study that is gathered, without waiting for more of it."""
-        self._flush_now = True
+    def flush(self) -> bool:
+        """Works on every Study that is gathered, without waiting for more of it. False where none is."""
+        self._flush_now = self._assembly.next_due() is not None
+        return self._flush_now
 
     def stop(self) -> None:
         """Leaves what is not staged yet, to be repeated at the next start."""
@@ -124,46 +126,27 @@ class Line:
         return self.inbox.next_look(self._settle.next_due(self.inbox.looked))
 
     def _take(self, listing: Listing, now: float) -> None:
+        """What has settled goes to be read; what is no file is set aside."""
         everything: dict[str, Fingerprint] = {**listing.files, **listing.odd}
+        arrivals = []
         for path, mark in self._settle.update(everything, now, root=listing.root, unseen=listing.unseen):
             arrival = Arrival(project=self.name, path=path, fingerprint=mark)
             if path in listing.odd:
                 self._refuse(Refusal(arrival=arrival, reason=Reason.NOT_A_FILE))
             else:
-                self._arrivals.append(arrival)
+                arrivals.append(arrival)
+        if arrivals:
+            self._unread[now] = self._unread.get(now, 0) + len(arrivals)
+            context = worker.Reading(inbox=self.bench.project.inbox)
+            self._reading.add(worker.examine, context, arrivals, partial(self._examined, now), size=READ_BATCH)
 
-    def _read(self) -> None:
-        """Sends settled files to be read, no more of them than keep the workers busy."""
-        if self._read_weather is not None:
-            weather, self._read_weather = self._read_weather, None
-            raise weather
-        context = worker.Reading(inbox=self.bench.project.inbox)
-        while self._arrivals and self.bench.pool.room:
-            count = min(READ_BATCH, len(self._arrivals))
-            batch = [self._arrivals.popleft() for _ in range(count)]
-            self._reading += 1
-            self._in_reading += count
-            self.bench.pool.submit(
-                worker.examine,
-                context,
-                batch,
-                lambda results, batch=batch: self._examined(batch, results),  # type: ignore[misc]
-                lambda error, batch=batch: self._not_read(batch, error),  # type: ignore[misc]
-            )
-
-    def _not_read(self, batch: list[Arrival], error: OSError) -> None:
-        self._reading -= 1
-        self._in_reading -= len(batch)
-        self._arrivals.extendleft(reversed(batch))
-        self._read_weather = error
-
-    def _examined(self, batch: list[Arrival], results: list[Any]) -> None:
-        self._reading -= 1
-        self._in_reading -= len(batch)
-        now = self._clock()
+    def _examined(self, settled: float, batch: Sequence[Arrival], results: list[Any]) -> None:
+        self._unread[settled] -= len(batch)
+        if not self._unread[settled]:
+            del self._unread[settled]
         for arrival, result in zip(batch, results, strict=True):
             if isinstance(result, Instance):
-                self._gather(result, now)
+                self._gather(result, settled)
             elif isinstance(result, Refusal):
                 self._refuse(result)
             elif isinstance(result, Directory):
@@ -171,34 +154,28 @@ class Line:
             elif isinstance(result, Crashed):
                 self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
             elif isinstance(result, Unready):
-                self._settle.give_back(arrival.path, now)
+                self._settle.give_back(arrival.path, self._clock())
 
     def _gather(self, instance: Instance, now: float) -> None:
         """Adds an Instance to its Study. What identifies the patient is kept once for the Study, not for each file."""
         known = self._identity.setdefault(instance.study_uid, set())
         known.update(instance.identity)
-        slim = Instance(
-            arrival=instance.arrival,
-            study_uid=instance.study_uid,
-            series_uid=instance.series_uid,
-            sop_uid=instance.sop_uid,
-            sop_class_uid=instance.sop_class_uid,
-            patient_id=instance.patient_id,
-            identity=frozenset(),
-            concern=instance.concern,
-            concern_detail=instance.concern_detail,
-        )
-        self._assembly.add(slim, now)
+        self._assembly.add(replace(instance, identity=frozenset()), now)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._singles.append(SingleFile(self.bench, refusal.arrival, refusal))
 
     def _open_jobs(self, now: float) -> None:
-        """Makes a job of each Study that is due. One Study is worked on once at a time."""
+        """Makes a job of each Study that is due. One Study is worked on once at a time.
+
+        A file that has settled but was not read yet may belong to any Study, so the clock of the assembly stands
+        where the oldest of them settled.
+        """
         if self.retiring:
             return
+        horizon = float("-inf") if self._once else min(self._unread, default=now)
         running = {job.study_uid for job in self._jobs}
-        for study in self._assembly.due(now, flush=self._flush_now):
+        for study in self._assembly.due(horizon, flush=self._flush_now):
             if study.study_uid in running:
                 for instance in study.instances:  # Its earlier part is under way: this becomes the next delivery.
                     self._assembly.add(instance, now)
@@ -261,7 +238,7 @@ class Line:
             "watch": self.inbox.watch,
             "scan_seconds": round(self.inbox.cost, 4),
             "scan_period": round(self.inbox.period, 1),
-            "waiting_files": waiting.files + len(self._arrivals),
+            "waiting_files": waiting.files + sum(self._unread.values()),
             "oldest_waiting_seconds": round(waiting.oldest_seconds, 1),
             "studies_arriving": [
                 {

@@ -72,11 +72,6 @@ class Pool:
         """Whether anything is queued or under way."""
         return bool(self._queue or self._suspects or self._running)
 
-    @property
-    def room(self) -> int:
-        """How many more batches may be queued before the queue is longer than keeps the workers busy."""
-        return max(0, 2 * self._workers - len(self._queue))
-
     def collect(self) -> None:
         """Calls back for every batch that has ended, and starts the next ones."""
         if self._kind == "inline":
@@ -108,6 +103,8 @@ class Pool:
                 batch.failed(error)
             else:
                 batch.done(results)
+        if self._queue:
+            self._wake()
 
     def _start(self) -> None:
         """Hands batches to the executor; while there are suspects, one of them at a time and nothing else."""

@@ -172,7 +172,7 @@ class Service:
             except CoatcheckError as error:
                 logger.error("%s", error, extra={"project": name})
                 continue
-            self._lines[name] = Line(bench, self._doorbell, time.monotonic)
+            self._lines[name] = Line(bench, self._doorbell, time.monotonic, once=self._once)
 
     def _bench(self, project: Project, key: ProjectKey, config: Config) -> Bench:
         return Bench(
@@ -232,8 +232,8 @@ class Service:
             return 1
         for line in lines:
             settled = not line.waiting_files() or elapsed > 2 * line.bench.project.file_settle + 2
-            if line.at_rest and settled:
-                line.flush()
+            if line.at_rest and settled and line.flush():
+                self._bell.ring()
         waiting = {line.name: line.waiting_files() for line in lines}
         patient = any(elapsed <= 2 * line.bench.project.file_settle + 2 for line in lines if waiting[line.name])
         if patient or not all(line.done_but_waiting for line in lines) or self._pool.busy:
