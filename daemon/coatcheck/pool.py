@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from typing import Any, Literal
 
 ADDRESS_SPACE = 4 << 30  # bytes that one worker may map
@@ -171,11 +172,19 @@ class Pool:
 
     def _processes(self) -> Executor:
         if self._executor is None:
-            # Not fork: the watcher's threads may hold locks. The fork server imports once, its children share memory.
+            warm_up()
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["coatcheck.worker"])
             self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=prepare_worker)
         return self._executor
+
+
+def warm_up() -> None:
+    """Starts the process from which workers are forked, which imports what they need while the service does so too.
+
+    Not fork: the watcher's threads may hold locks. The fork server has none, and its children share its memory.
+    """
+    forkserver.set_forkserver_preload(["coatcheck.worker"])
+    forkserver.ensure_running()
 
 
 def prepare_worker() -> None:

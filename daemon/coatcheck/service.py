@@ -56,12 +56,11 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def run(config_path: Path, *, once: bool) -> int:
+def run(config: Config, *, once: bool) -> int:
     """Runs the service until SIGTERM or SIGINT, or ``once`` until the inboxes are done. Gives the exit code.
 
     Raises CoatcheckError where it cannot start.
     """
-    config = load(config_path)
     journal.configure(sys.stderr, os.environ)
     os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
     with _lock(config.state_dir):

@@ -24,6 +24,12 @@ def command(ctx: click.Context, once: bool, config_file: Path | None) -> None:
       coatcheck run --config ./coatcheck.yaml
       coatcheck run --once
     """
+    from coatcheck.config import load
+    from coatcheck.pool import warm_up
+
+    config = load(config_path(config_file))
+    if config.executor == "processes":
+        warm_up()  # before the service is imported, so that both go on side by side
     from coatcheck.service import run
 
-    ctx.exit(run(config_path(config_file), once=once))
+    ctx.exit(run(config, once=once))
