@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coatcheck.pool import Pool
+from coatcheck.pool import Lane
 
 Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
 
@@ -24,11 +24,16 @@ Take = Callable[[Sequence[Any], list[Any]], Again | None]
 
 
 class Batches:
-    """Hands in batches and lets ``take`` have each one's items and results, in the caller's thread."""
+    """Hands in batches and lets ``take`` have each one's items and results, in the caller's thread.
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._todo: deque[tuple[Function, Any, Sequence[Any], Take]] = deque()
+    Results wait until :meth:`step` takes them, so that whatever ``take`` raises is the caller's own weather, and is
+    taken again later.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._todo: deque[tuple[Function, object, Sequence[Any], Take]] = deque()
+        self._ended: deque[tuple[Function, object, Sequence[Any], Take, list[Any]]] = deque()
         self._under_way = 0
         self._weather: OSError | None = None
 
@@ -39,6 +44,13 @@ class Batches:
 
     def step(self) -> bool:
         """Goes on as far as it can; True when all is done. Raises OSError for weather; call it again later."""
+        while self._ended:
+            function, context, items, take, results = self._ended[0]
+            again = take(items, results)
+            self._ended.popleft()
+            if again is not None:
+                self._todo.append((function, context, again.items, take))
+                self._weather = again.weather
         if self._weather is not None:
             if not self._under_way:
                 weather, self._weather = self._weather, None
@@ -46,21 +58,18 @@ class Batches:
             return False
         while self._todo:
             self._submit(*self._todo.popleft())
-        return not self._under_way and not self._todo
+        return not self._under_way and not self._ended
 
     def _submit(self, function: Function, context: object, items: Sequence[Any], take: Take) -> None:
         self._under_way += 1
 
         def done(results: list[Any]) -> None:
             self._under_way -= 1
-            again = take(items, results)
-            if again is not None:
-                self._todo.append((function, context, again.items, take))
-                self._weather = again.weather
+            self._ended.append((function, context, items, take, results))
 
         def failed(error: OSError) -> None:
             self._under_way -= 1
             self._todo.append((function, context, items, take))
             self._weather = error
 
-        self._pool.submit(function, context, items, done, failed)
+        self._lane.submit(function, context, items, done, failed)

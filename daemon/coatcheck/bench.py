@@ -11,7 +11,7 @@ from coatcheck.deid.profile import Profile
 from coatcheck.keys import ProjectKey
 from coatcheck.ledger import Ledger
 from coatcheck.originals import Places
-from coatcheck.pool import Pool
+from coatcheck.pool import Lane
 from coatcheck.vault import Fate, Vault
 
 logger = logging.getLogger("coatcheck")
@@ -26,7 +26,7 @@ class Bench:
     profile: Profile
     ledger: Ledger
     vault: Vault
-    pool: Pool
+    pool: Lane
     utc: Callable[[], str]
 
     @property

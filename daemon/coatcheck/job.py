@@ -7,7 +7,8 @@ later, it repeats what was not committed, and that does no harm: vault before le
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +20,8 @@ from coatcheck.delivery import folder as outbox
 from coatcheck.disposal import Disposal
 from coatcheck.ledger import DeliveryState, Note, RefusalState, StudyRow
 from coatcheck.model import Arrival, Identity, Job, Refusal, Study
+from coatcheck.originals import make_folders
+from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
 from coatcheck.vault import Fate, Kind, PlannedFile
 from coatcheck.workload import Results, Workload
@@ -84,9 +87,9 @@ class StudyJob:
         bench, secret = self._bench, self._bench.key.pseudonym_secret
         patient_ids = {one.patient_id for one in self._study.instances if one.patient_id}
         subject = pseudonyms.subject(secret, min(patient_ids, default=""), self.study_uid)
-        known = bench.ledger.study(bench.project.name, self.ticket)
-        mismatch = len(patient_ids) > 1 or (known is not None and bool(patient_ids) and known.subject != subject)
-        subject = known.subject if known else subject
+        known = self._delivered_subject() or subject
+        mismatch = len(patient_ids) > 1 or (bool(patient_ids) and known != subject)
+        subject = known
         delivery_id = bench.ledger.open_delivery(
             project=bench.project.name,
             ticket=self.ticket,
@@ -114,6 +117,11 @@ class StudyJob:
         self.results = self._workload.results
         return Phase.WORKING
 
+    def _delivered_subject(self) -> str | None:
+        """The subject of a Study of which something left before; it stays, whatever comes now."""
+        row = self._bench.ledger.study(self._bench.project.name, self.ticket)
+        return row.subject if row is not None and self._bench.ledger.next_number(row.id) > 1 else None
+
     def _shift_days(self) -> int:
         """The Study's shift: the one that an earlier delivery had, whatever the settings say now."""
         recorded = self._bench.vault.replacement(self._bench.project.name, Kind.DATE_SHIFT, self.study_uid)
@@ -135,6 +143,7 @@ class StudyJob:
 
     def _work(self) -> Phase:
         """Transforms, and then tells what is new from what came before."""
+        make_folders(self._bench.project.outbox, self._staging)  # never the outbox itself: it may not be mounted
         if not self._workload.step():
             return Phase.WORKING
         found = next((one for one in self.results.refused if one.reason is Reason.IDENTITY_FOUND), None)
@@ -142,15 +151,15 @@ class StudyJob:
             self._verdict = (found.reason, found.detail)
             return Phase.REFUSING
         uids = [one.sop_uid for one in self.results.staged]
-        again = self._workload.compare(self._bench.ledger.digests(self._row().id, uids))
-        outbox.remove_staged_files(self._staging, [(one.series_uid, one.sop_uid) for one in again])
+        self._workload.compare(self._bench.ledger.digests(self._row().id, uids))
         if self.results.nothing:
             self._abandon(Note.FILE_CHANGED)
             return Phase.ENDED
         if not self.results.staged:
             return Phase.RECORDING
         self._sealing = Batches(self._bench.pool)
-        self._sealing.add(outbox.settle_staging, None, [self._staging], _again_after_a_crash, size=1)
+        results = frozenset(f"{one.series_uid}/{one.sop_uid}.dcm" for one in self.results.staged)
+        self._sealing.add(outbox.seal, results, [self._staging], self._sealed, size=1)
         return Phase.SEALING
 
     def _row(self) -> StudyRow:
@@ -164,7 +173,22 @@ class StudyJob:
 
     def _seal(self) -> Phase:
         """Makes the results durable, in the pool: a slow disk must not hold up other projects."""
-        return Phase.RECORDING if self._sealing.step() else Phase.SEALING
+        if not self._sealing.step():
+            return Phase.SEALING
+        return Phase.RECORDING if self._whole else self._repeat()
+
+    def _sealed(self, items: Sequence[Any], results: list[Any]) -> Again | None:
+        if isinstance(results[0], Crashed):  # It proved nothing.
+            return Again(items=items, weather=OSError("a worker process ended"))
+        self._whole = results[0]
+        return None
+
+    def _repeat(self) -> Phase:
+        """Results vanished from the outbox before they were released: all of it is done again from the inbox."""
+        self._bench.vault.drop_plans(delivery_ids=[self._job.delivery_id])
+        self._abandon(Note.FAULT)
+        self.results = Results(given_back=[one.arrival.path for one in self._study.instances])
+        return Phase.ENDED
 
     def _record(self) -> Phase:
         """Writes who is who and what becomes of each original, then the outcome itself."""
@@ -224,10 +248,7 @@ class StudyJob:
         """The one rename by which the Study appears."""
         bench = self._bench
         if not outbox.release(bench.project.outbox, self._staging, self._folder):
-            bench.vault.drop_plans(delivery_ids=[self._job.delivery_id])
-            self._abandon(Note.FAULT)
-            self.results = Results(given_back=[one.arrival.path for one in self._study.instances])
-            return Phase.ENDED
+            return self._repeat()
         bench.ledger.release(self._job.delivery_id, bench.utc())
         self._report("delivered")
         return Phase.DISPOSING
@@ -260,6 +281,8 @@ class StudyJob:
         counts = (len(results.staged), len(results.duplicates), len(results.refused))
         text = "%s: %d instances, %d duplicates, %d refused"
         self._bench.log(logging.INFO, text, what, *counts, ticket=self.ticket)
+        for reason, files in sorted(Counter(one.reason for one in results.refused).items()):
+            self._bench.log(logging.WARNING, "quarantined as %s: %d files", reason.value, files, ticket=self.ticket)
 
 
 def close_delivery(bench: Bench, delivery_id: int) -> None:
@@ -269,10 +292,3 @@ def close_delivery(bench: Bench, delivery_id: int) -> None:
     row = bench.ledger.delivery(delivery_id)
     if row is not None and row.state is DeliveryState.RELEASED:
         bench.ledger.done(delivery_id, bench.utc())
-
-
-def _again_after_a_crash(items: Sequence[Any], results: Iterable[Any]) -> Again | None:
-    """A worker that died while it made results durable proved nothing."""
-    if all(result is None for result in results):
-        return None
-    return Again(items=items, weather=OSError("a worker process ended"))

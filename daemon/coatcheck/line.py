@@ -7,7 +7,7 @@ project's folders pauses this line only, is shown, and is tried again with back-
 from __future__ import annotations
 
 import errno
-import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,15 +23,15 @@ from coatcheck.intake.folder import Doorbell
 from coatcheck.intake.inbox import Inbox
 from coatcheck.intake.scan import Listing
 from coatcheck.intake.settle import Settle
-from coatcheck.job import StudyJob
+from coatcheck.job import Phase, StudyJob
 from coatcheck.model import Arrival, Directory, Fingerprint, Identity, Instance, Refusal, Unready
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
 from coatcheck.recovery import recover
 from coatcheck.single import SingleFile
+from coatcheck.weather import Weather
 
 READ_BATCH: Final = 100
-_BACK_OFF: Final = (1.0, 60.0)
 
 
 class Line:
@@ -41,11 +41,13 @@ class Line:
         self.bench = bench
         self.name = bench.project.name
         self.inbox = Inbox(self.name, bench.project.inbox, bench.project.watch, doorbell)
-        self.retiring = False
+        self.ready = False  # the inbox was listed at least once
         self.quarantined = 0
         self.finished = 0  # files that were dealt with since the start
-        self.fault = ""
-        self.failures = 0
+        self._inbox_weather = Weather(bench, "inbox")
+        self._work_weather = Weather(bench, "work")
+        self._achieved = False
+        self._outbox_device = -1
         self._clock = clock
         self._once = once
         self._flush_now = False
@@ -57,37 +59,66 @@ class Line:
         self._jobs: list[StudyJob] = []
         self._singles: list[SingleFile] = []
         self._recovered = False
-        self._paused_until = float("-inf")
-        self._delay = 0.0
 
     def tick(self, now: float) -> None:
-        """Does what can be done now."""
-        if now < self._paused_until:
-            return
+        """Does what can be done now. An inbox that is out of reach does not hold up what was taken from it."""
+        if now >= self._work_weather.until:
+            self._try(self._work, self._work_weather, now)
+        if self._recovered and now >= max(self._next_look(), self._inbox_weather.until):
+            self._try(self._look, self._inbox_weather, now)
+
+    def _try(self, part: Callable[[float], bool], weather: Weather, now: float) -> None:
+        """One kind of work; ``part`` says whether something was achieved, so that old weather is over."""
         try:
-            if not self._recovered:
-                self._recovered = recover(self.bench)
-                if not self._recovered:
-                    return
-            if not self.retiring and now >= self._next_look():
-                self._take(self.inbox.look(now), now)
-                self.inbox.tidy(now)
-            self._reading.step()
-            self._open_jobs(now)
-            self._step_all(now)
+            if part(now):
+                weather.clear()
         except (OSError, CoatcheckError) as error:
-            self._pause(error, now)
-        else:
-            self._clear()
+            weather.strike(error, now)
+
+    def _look(self, now: float) -> bool:
+        self._take(self.inbox.look(now), now)
+        self.inbox.tidy(now)
+        self.ready = True
+        return True
+
+    def _work(self, now: float) -> bool:
+        """Everything behind the inbox."""
+        if not self._recovered:
+            recover(self.bench)
+            self._outbox_device = os.stat(self.bench.project.outbox).st_dev
+            self._recovered = True
+        self._achieved = False
+        errors: list[OSError | CoatcheckError] = []
+        if os.stat(self.bench.project.outbox).st_dev != self._outbox_device:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))  # A share was unmounted or mounted over it.
+        _collect(errors, self._reading.step)
+        self._open_jobs(now)
+        for job in list(self._jobs):
+            _collect(errors, partial(self._step_job, job, now))
+        for single in list(self._singles):
+            _collect(errors, partial(self._step_single, single))
+        if errors:
+            raise errors[0]
+        return self._achieved or self.at_rest
 
     def next_call(self, now: float) -> float:
         """When :meth:`tick` has something to do again, if the pool and the doorbell are silent."""
-        if now < self._paused_until:
-            return self._paused_until
-        if not self._recovered:
-            return now + _BACK_OFF[0]
-        due = self._assembly.next_due()
-        return min(self._next_look(), due if due is not None and not self.retiring else float("inf"))
+        times = [self._work_weather.until] if self._work_weather.until > now else []
+        if self._recovered:
+            times.append(max(self._next_look(), self._inbox_weather.until))
+            due = self._assembly.next_due()
+            times.extend([due] if due is not None and not self._once else [])
+        return min(times, default=now + 1)
+
+    @property
+    def fault(self) -> str:
+        """What is in the way now, or ""."""
+        return self._inbox_weather.fault or self._work_weather.fault
+
+    @property
+    def failures(self) -> int:
+        """How often in a row the same work has failed."""
+        return max(self._inbox_weather.failures, self._work_weather.failures)
 
     @property
     def at_rest(self) -> bool:
@@ -97,7 +128,8 @@ class Line:
     @property
     def done_but_waiting(self) -> bool:
         """Whether every file of the inbox that has settled has gone its way."""
-        return self.at_rest and self._assembly.next_due() is None and not self.inbox.rung and not self.fault
+        gathered = self._assembly.next_due() is not None
+        return self.ready and self.at_rest and not gathered and not self.inbox.rung and not self.fault
 
     @property
     def pending(self) -> int:
@@ -121,6 +153,7 @@ class Line:
         self.inbox.stop()
         for job in self._jobs:
             job.give_up()
+        self._jobs.clear()
 
     def _next_look(self) -> float:
         return self.inbox.next_look(self._settle.next_due(self.inbox.looked))
@@ -141,6 +174,7 @@ class Line:
             self._reading.add(worker.examine, context, arrivals, partial(self._examined, now), size=READ_BATCH)
 
     def _examined(self, settled: float, batch: Sequence[Arrival], results: list[Any]) -> None:
+        self._achieved = True
         self._unread[settled] -= len(batch)
         if not self._unread[settled]:
             del self._unread[settled]
@@ -171,8 +205,6 @@ class Line:
         A file that has settled but was not read yet may belong to any Study, so the clock of the assembly stands
         where the oldest of them settled.
         """
-        if self.retiring:
-            return
         horizon = float("-inf") if self._once else min(self._unread, default=now)
         running = {job.study_uid for job in self._jobs}
         for study in self._assembly.due(horizon, flush=self._flush_now):
@@ -184,51 +216,27 @@ class Line:
             self._jobs.append(StudyJob(self.bench, study, identity))
         self._flush_now = False
 
-    def _step_all(self, now: float) -> None:
-        """Moves every job on. The first weather stops the line; the others go on when it is called again."""
-        for job in list(self._jobs):
-            job.step()
-            if job.phase.value == "ended":
-                self._jobs.remove(job)
-                for path in job.results.given_back:
-                    self._settle.give_back(path, now)
-                self.quarantined += len(job.results.refused)
-                self.finished += job.instances - len(job.results.given_back)
-                self.inbox.rung = True
-        for single in list(self._singles):
-            if single.step():
-                self._singles.remove(single)
-                self.quarantined += single.refusal is not None
-                self.finished += 1
-
-    def _pause(self, error: OSError | CoatcheckError, now: float) -> None:
-        """Weather: shown and logged once, and tried again with back-off."""
-        self._delay = min(max(_BACK_OFF[0], 2 * self._delay), _BACK_OFF[1])
-        self._paused_until = now + self._delay
-        self.failures += 1
-        if isinstance(error, CoatcheckError):
-            kind, what, hint = type(error).__name__, error.what, error.hint
-        else:
-            code = errno.errorcode.get(error.errno or 0, "EIO")
-            kind, what = "disk", f"the folders of this project cannot be used now ({code})"
-            hint = "look at the disk's room, rights and health; the work goes on by itself when that is mended"
-        if self.fault != what:
-            self.fault = what
-            self.bench.log(logging.WARNING, "%s: %s", what, hint)
+    def _step_job(self, job: StudyJob, now: float) -> None:
+        before = job.phase
         try:
-            self.bench.ledger.fault(self.name, kind, what, hint, self.bench.utc())
-        except CoatcheckError:
-            return  # The ledger itself is what fails: the fault stands in the log and the status.
-
-    def _clear(self) -> None:
-        self._delay = 0.0
-        self.failures = 0
-        if not self.fault:
+            job.step()
+        finally:
+            self._achieved = self._achieved or job.phase is not before
+        if job.phase is not Phase.ENDED:
             return
-        self.fault = ""
-        self.bench.log(logging.INFO, "the fault is over, the work goes on")
-        for fault in self.bench.ledger.faults(self.name):
-            self.bench.ledger.clear_fault(self.name, fault.kind, self.bench.utc())
+        self._jobs.remove(job)
+        for path in job.results.given_back:
+            self._settle.give_back(path, now)
+        self.quarantined += len(job.results.refused)
+        self.finished += job.instances - len(job.results.given_back)
+        self.inbox.rung = True
+
+    def _step_single(self, single: SingleFile) -> None:
+        if single.step():
+            self._achieved = True
+            self._singles.remove(single)
+            self.quarantined += single.refusal is not None
+            self.finished += 1
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What the status says of this line while the service runs; see :mod:`coatcheck.status`."""
@@ -254,3 +262,11 @@ class Line:
             "left_alone": self.inbox.left_alone,
             "fault": self.fault or None,
         }
+
+
+def _collect(errors: list[OSError | CoatcheckError], step: Callable[[], object]) -> None:
+    """Does one step, and keeps the weather that it met: it must not hold up the others."""
+    try:
+        step()
+    except (OSError, CoatcheckError) as error:
+        errors.append(error)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from coatcheck.files import copy_span, fingerprint, open_folder, open_original, sync_folder
@@ -36,7 +38,7 @@ class _Touched:
 
 
 def carry_out(context: Places, batch: Sequence[PlannedFile]) -> list[FateState | OSError]:
-    """Does what was planned for each file: done, superseded (it is another file now), or the weather that forbade it."""
+    """Does what was planned for each file: done, superseded (it is another file now), or the weather in its way."""
     touched = _Touched()
     results: list[FateState | OSError] = []
     for planned in batch:
@@ -52,20 +54,19 @@ def carry_out(context: Places, batch: Sequence[PlannedFile]) -> list[FateState |
 
 def _one(context: Places, planned: PlannedFile, touched: _Touched) -> FateState:
     folder, _, name = planned.path.rpartition("/")
-    source = context.inbox / folder
-    try:
-        with open_folder(context.inbox) as root, open_folder(folder or ".", beneath=root) as parent:
-            now = fingerprint(os.stat(name, dir_fd=parent, follow_symlinks=False))
-            if now != planned.fingerprint:
-                return FateState.SUPERSEDED
-            if planned.fate is Fate.DELETE:
-                os.unlink(name, dir_fd=parent)
-            else:
-                _move(parent, name, _root(context, planned.fate), planned.destination, touched)
-            touched.folders.add(source)
-    except (FileNotFoundError, NotADirectoryError):
-        if not context.inbox.is_dir():
-            raise  # The share is gone, not the file.
+    with open_folder(context.inbox) as root, ExitStack() as stack:
+        try:
+            parent = stack.enter_context(open_folder(folder or ".", beneath=root))
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return FateState.DONE  # It was dealt with before a crash, or somebody took it back.
+        if fingerprint(status) != planned.fingerprint:
+            return FateState.SUPERSEDED
+        if planned.fate is Fate.DELETE:
+            os.unlink(name, dir_fd=parent)
+        else:
+            _move(parent, name, _root(context, planned.fate), planned.destination, touched)
+        touched.folders.add(context.inbox / folder)
     return FateState.DONE
 
 
@@ -79,7 +80,7 @@ def _root(context: Places, fate: Fate) -> Path:
 
 def _move(parent: int, name: str, root: Path, destination: str, touched: _Touched) -> None:
     """Moves a file below ``root``. A name that is taken gets a number, unless it holds the same content."""
-    target = root / destination
+    target = _way_to(root, destination)
     make_folders(root, target.parent)
     touched.folders.add(target.parent)
     free = _free_name(parent, name, target)
@@ -91,8 +92,36 @@ def _move(parent: int, name: str, root: Path, destination: str, touched: _Touche
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy(parent, name, free)
+        if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            _copy(parent, name, free)
+        else:
+            _make_again(parent, name, free)
         os.unlink(name, dir_fd=parent)
+
+
+def _way_to(root: Path, destination: str) -> Path:
+    """The path below ``root``. A folder's name that a file has already gets a number."""
+    *folders, name = destination.split("/")
+    for folder in folders:
+        free = root / folder
+        number = 1
+        while os.path.lexists(free) and not (free.is_dir() and not free.is_symlink()):
+            number += 1
+            free = root / _numbered(folder, number)
+        root = free
+    return root / name
+
+
+def _make_again(parent: int, name: str, target: Path) -> None:
+    """What is no regular file has no content to copy: its like is made on the other file system."""
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(name, dir_fd=parent), target)
+        return
+    try:
+        os.mknod(target, status.st_mode, status.st_rdev)
+    except PermissionError:
+        os.mknod(target, stat.S_IFREG | 0o600)  # Only root makes devices; the name tells what it was.
 
 
 def make_folders(root: Path, folder: Path) -> None:
@@ -126,14 +155,14 @@ def _numbered(name: str, number: int) -> str:
 
 def _same_content(parent: int, name: str, other: Path) -> bool:
     try:
-        with open_original(parent, name) as one, open_folder(other.parent) as folder:
-            with open_original(folder, other.name) as two:
-                if os.fstat(one).st_size != os.fstat(two).st_size:
-                    return False
-                while left := os.read(one, 1 << 20):
-                    if left != os.read(two, len(left)):
-                        return False
-                return True
+        with ExitStack() as stack:
+            folder = stack.enter_context(open_folder(other.parent))
+            one = stack.enter_context(open_original(parent, name))
+            two = stack.enter_context(open_original(folder, other.name))
+            same = os.fstat(one).st_size == os.fstat(two).st_size
+            while same and (left := os.read(one, 1 << 20)):
+                same = left == os.read(two, len(left))
+            return same
     except OSError as error:
         if error.errno == errno.ELOOP:
             return False
@@ -142,7 +171,8 @@ def _same_content(parent: int, name: str, other: Path) -> bool:
 
 def _copy(parent: int, name: str, target: Path) -> None:
     """Copies to another file system: whole and durable under the final name, or not there at all."""
-    temporary = target.with_name(f".coatcheck-{os.getpid()}.tmp")
+    # The same name at every attempt, so that what a crash left is written over.
+    temporary = target.with_name(f".coatcheck-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp")
     with open_original(parent, name) as source:
         status = os.fstat(source)
         out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -7,22 +7,24 @@ that kills its process alone is a suspect, and one that does it twice comes back
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import multiprocessing
 import os
 import resource
+import select
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import forkserver
 from typing import Any, Literal
 
 ADDRESS_SPACE = 4 << 30  # bytes that one worker may map
 _CRASHES = 2
-_PR_SET_PDEATHSIG = 1
 
 
 class Crashed:
@@ -43,8 +45,39 @@ class _Batch:
     alone: bool = False
 
 
+class Lane:
+    """One project's way into the pool: it knows what is under way, and can be closed."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._closed = False
+        self.under_way = 0
+
+    def submit(
+        self,
+        function: Callable[[Any, Sequence[Any]], Sequence[Any]],
+        context: object,
+        items: Sequence[Any],
+        done: Callable[[list[Any]], None],
+        failed: Callable[[OSError], None],
+    ) -> None:
+        """As :meth:`Pool.submit`. Once the lane is closed nothing is called back."""
+        self.under_way += 1
+
+        def end(call: Callable[[Any], None], argument: list[Any] | OSError) -> None:
+            self.under_way -= 1
+            if not self._closed:
+                call(argument)
+
+        self._pool.submit(function, context, items, partial(end, done), partial(end, failed))
+
+    def close(self) -> None:
+        """Lets what is under way come to its end, and forgets about it."""
+        self._closed = True
+
+
 class Pool:
-    """Runs batches, a few at a time. All methods are for one thread; ``wake`` is called from others, to end its sleep."""
+    """Runs batches, a few at a time. All methods are for one thread; only ``wake`` is called from others."""
 
     def __init__(self, kind: Literal["inline", "processes"], workers: int, wake: Callable[[], None]) -> None:
         self._kind = kind
@@ -136,6 +169,9 @@ class Pool:
         except OSError as error:
             batch.failed(error)
             return False
+        except Exception as error:  # A mistake of ours: shown as a fault and tried again, for the service must go on.
+            batch.failed(OSError(errno.EIO, type(error).__name__))
+            return False
         batch.results.extend(results)
         batch.crashes = 0
         self._go_on(batch)
@@ -162,9 +198,16 @@ class Pool:
         for batch in self._running.values():
             self._suspect_bystander(batch)
         self._running.clear()
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
+        self._end_processes()
+
+    def _end_processes(self) -> None:
+        """Ends every worker at once, and sees it end: two must never write one file."""
+        if self._executor is None:
+            return
+        for process in list((getattr(self._executor, "_processes", None) or {}).values()):
+            process.kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = None
 
     def _suspect_bystander(self, batch: _Batch) -> None:
         batch.alone = True
@@ -174,7 +217,9 @@ class Pool:
         if self._executor is None:
             warm_up()
             context = multiprocessing.get_context("forkserver")
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=prepare_worker)
+            self._executor = ProcessPoolExecutor(
+                self._workers, mp_context=context, initializer=prepare_worker, initargs=(os.getpid(),)
+            )
         return self._executor
 
 
@@ -187,16 +232,25 @@ def warm_up() -> None:
     forkserver.ensure_running()
 
 
-def prepare_worker() -> None:
+def prepare_worker(service: int) -> None:
     """In each worker: signals are the service's business, memory has a limit, and no worker outlives the service."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with, args=(service,), daemon=True).start()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold identities and keys.
+
+
+def _end_with(service: int) -> None:
+    """Waits for the end of the service, however it comes, and ends this process then."""
+    try:
+        descriptor = os.pidfd_open(service)
+    except ProcessLookupError:
+        os._exit(1)
+    select.select([descriptor], [], [])
+    os._exit(1)
 
 
 def count_workers(setting: Literal["auto"] | int) -> int:

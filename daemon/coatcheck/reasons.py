@@ -70,7 +70,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.NEEDS_POLICY: Explanation(
         "The profile cannot clean this kind of object: its content itself may tell who the patient is.",
-        "Leave it out, or use a profile with an option that covers this kind of object.",
+        "Leave it out of the inbox; no profile of this version has an option that cleans it.",
     ),
     Reason.PIXEL_RISK: Explanation(
         "Text may be burned into the pixels, and nobody has said that there is none.",
@@ -78,7 +78,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.IDENTITY_FOUND: Explanation(
         "What identifies this patient or Study was still found in a result, so nothing of the Study left.",
-        "Remove it at the named Attribute at the source, or add a rule for that Attribute to the profile.",
+        "Remove it from the named Attribute at the source and drop the Study again.",
     ),
     Reason.CRASHED: Explanation(
         "Reading this file ended the worker process more than once.", "Report the file's kind to the maintainers."

@@ -7,13 +7,13 @@ import logging
 from coatcheck.bench import Bench
 from coatcheck.delivery import folder as outbox
 from coatcheck.job import close_delivery
-from coatcheck.ledger import DeliveryRow, DeliveryState, Note
+from coatcheck.ledger import DeliveryRow, DeliveryState, Note, RefusalState
 from coatcheck.originals import carry_out
 from coatcheck.vault import FateRow, FateState
 
 
-def recover(bench: Bench) -> bool:
-    """Brings one project to a state from which its inbox can be listed; True when it has. Raises weather.
+def recover(bench: Bench) -> None:
+    """Brings one project to a state from which its inbox can be listed. Raises weather, and can be called again then.
 
     ``open`` is abandoned, for its files still lie in the inbox. ``staged`` is released: it was whole and durable.
     ``released`` and ``quarantined`` go on with their originals. Repeating any of it does no harm.
@@ -27,9 +27,10 @@ def recover(bench: Bench) -> bool:
             _release(bench, row)
     outbox.sweep(project.outbox, ())
     _fates(bench)
-    for row in unfinished:
+    for row in bench.ledger.unfinished(project.name):
         close_delivery(bench, row.id)
-    return True
+    for refusal in bench.ledger.refusals(project.name, state=RefusalState.PLANNED):
+        bench.ledger.refusal_done(refusal.id, bench.utc())  # Its files were set aside, now or before the crash.
 
 
 def _abandon(bench: Bench, row: DeliveryRow, note: Note) -> None:
@@ -63,10 +64,6 @@ def _fates(bench: Bench) -> None:
     for result in results:
         if isinstance(result, OSError):
             raise result
-    for delivery_id in sorted({row.delivery_id for row in committed if row.delivery_id is not None}):
-        close_delivery(bench, delivery_id)
-    for refusal_id in sorted({row.refusal_id for row in committed if row.refusal_id is not None}):
-        _close_refusal(bench, refusal_id)
 
 
 def _is_committed(bench: Bench, row: FateRow) -> bool:
@@ -74,9 +71,3 @@ def _is_committed(bench: Bench, row: FateRow) -> bool:
         return bench.ledger.refusal(row.refusal_id) is not None
     delivery = bench.ledger.delivery(row.delivery_id) if row.delivery_id is not None else None
     return delivery is not None and delivery.state not in (DeliveryState.OPEN, DeliveryState.ABANDONED)
-
-
-def _close_refusal(bench: Bench, refusal_id: int) -> None:
-    refusal = bench.ledger.refusal(refusal_id)
-    if refusal is not None and refusal.state.value == "planned":
-        bench.ledger.refusal_done(refusal_id, bench.utc())

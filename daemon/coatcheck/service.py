@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import select
 import signal
 import sys
 import time
@@ -16,39 +14,26 @@ from pathlib import Path
 from types import FrameType
 
 from coatcheck import journal
+from coatcheck.bell import Bell
 from coatcheck.bench import Bench
 from coatcheck.config import Config, Project, load
 from coatcheck.deid.profile import load_profile
-from coatcheck.errors import CoatcheckError, KeyFileError, StateError
+from coatcheck.errors import CoatcheckError, KeyFileError
 from coatcheck.intake.folder import Doorbell
 from coatcheck.keys import ProjectKey, key_path, read_key
 from coatcheck.ledger import Ledger
 from coatcheck.line import Line
 from coatcheck.notify import Notifier
-from coatcheck.pool import Pool, count_workers
+from coatcheck.pool import Lane, Pool, count_workers
 from coatcheck.progress import Progress
+from coatcheck.service_lock import hold_lock
 from coatcheck.snapshot import Snapshot
 from coatcheck.vault import Vault
 
 logger = logging.getLogger("coatcheck")
 _SLEEP_MAX = 5.0  # seconds; the loop turns at least so often, and its turning is what feeds the watchdog
+_NO_START = "start"  # the kind of fault of a project that cannot run
 _ONCE_PATIENCE = 3  # failures of a line in a row before `run --once` gives up
-
-
-class Bell:
-    """Wakes the loop from any thread and from signal handlers: a counter in the kernel, nothing to lock."""
-
-    def __init__(self) -> None:
-        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def ring(self) -> None:
-        """Ends the sleep, or the next one."""
-        os.eventfd_write(self._fd, 1)
-
-    def sleep(self, seconds: float) -> None:
-        """Sleeps until somebody rings, at most so long."""
-        if select.select([self._fd], [], [], max(0.0, seconds))[0]:
-            os.eventfd_read(self._fd)
 
 
 def utc_now() -> str:
@@ -63,31 +48,14 @@ def run(config: Config, *, once: bool) -> int:
     """
     journal.configure(sys.stderr, os.environ)
     os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
-    with _lock(config.state_dir):
+    with hold_lock(config.state_dir):
         return Service(config, once=once).run()
 
 
-@contextmanager
-def _lock(state_dir: Path) -> Iterator[None]:
-    """One service for one state folder. The lock goes with the process, however it ends."""
-    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-    try:
-        _take_lock(fd, state_dir)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _take_lock(fd: int, state_dir: Path) -> None:
-    for attempt in range(20):  # `status` holds it shared for a moment, to see whether a service does
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            time.sleep(0.05 if attempt < 19 else 0)
-    raise StateError(f"another service is running with {state_dir}", "stop it first, or wait for it")
+def _shown(path: str) -> str:
+    """A dropped name on one line, whatever is in it."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
 
 
 class Service:
@@ -108,8 +76,8 @@ class Service:
     def run(self) -> int:
         """The whole life of the service."""
         config = self._config
-        keys = self._keys(config)
         self._ledger = Ledger.open(config.state_dir / "ledger.db")
+        keys = self._keys(config)
         self._vault = Vault.open(config.state_dir / "vault.db", keys)
         self._pool = Pool(config.executor, count_workers(config.workers), self._bell.ring)
         self._snapshot = Snapshot(config.state_dir / "status.json", utc_now)
@@ -158,19 +126,24 @@ class Service:
             try:
                 keys[name] = read_key(key_path(config.key_dir, name, credentials), credentials)
             except CoatcheckError as error:
-                logger.error("%s", error, extra={"project": name})
+                self._cannot_run(name, error)
         return keys
+
+    def _cannot_run(self, name: str, error: CoatcheckError) -> None:
+        logger.error("%s", error, extra={"project": name})
+        self._ledger.fault(name, _NO_START, error.what, error.hint, utc_now())
 
     def _make_lines(self, config: Config, keys: Mapping[str, ProjectKey]) -> None:
         """A line for each project that has none with these settings."""
         for name, project in config.projects.items():
-            if name in self._lines or name not in keys:
+            if name in self._lines or name not in keys or name in {line.name for line in self._retired}:
                 continue
             try:
                 bench = self._bench(project, keys[name], config)
             except CoatcheckError as error:
-                logger.error("%s", error, extra={"project": name})
+                self._cannot_run(name, error)
                 continue
+            self._ledger.clear_fault(name, _NO_START, utc_now())
             self._lines[name] = Line(bench, self._doorbell, time.monotonic, once=self._once)
 
     def _bench(self, project: Project, key: ProjectKey, config: Config) -> Bench:
@@ -180,7 +153,7 @@ class Service:
             profile=load_profile(project.profile, config.path.parent),
             ledger=self._ledger,
             vault=self._vault,
-            pool=self._pool,
+            pool=Lane(self._pool),
             utc=utc_now,
         )
 
@@ -209,17 +182,25 @@ class Service:
             line = self._lines.get(self._rung.pop())
             if line is not None:
                 line.inbox.rung = True
-        for line in [*self._lines.values(), *self._retired]:
+        for line in self._lines.values():
             line.tick(now)
-        for line in [line for line in self._retired if line.at_rest]:
+        self._replace_retired()
+
+    def _replace_retired(self) -> None:
+        """A line with old settings goes when nothing of it is under way; the new one repairs what it left."""
+        ended = [line for line in self._retired if not line.bench.pool.under_way]
+        if not ended:
+            return
+        for line in ended:
             self._retired.remove(line)
-            self._make_lines(self._config, self._keys(self._config))
+            line.stop()
+        self._make_lines(self._config, self._keys(self._config))
 
     def _pause(self, now: float) -> float:
         limits = [line.next_call(now) - now for line in self._lines.values()]
         interval = self._notifier.watchdog_interval
         most = min(_SLEEP_MAX, interval) if interval else _SLEEP_MAX
-        return min([most, 0.5 if self._once else most, *limits])
+        return min([most, 0.5 if self._once else most, self._snapshot.due(now), *limits])
 
     def _finished(self, elapsed: float) -> int | None:
         """For ``run --once``: the exit code once all is done, None while there is work."""
@@ -239,8 +220,7 @@ class Service:
             return None
         for line in lines:
             for path in waiting[line.name]:
-                shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-                print(f"coatcheck: {line.name}: still changing, left in the inbox: {shown}", file=sys.stderr)
+                print(f"coatcheck: {line.name}: still changing, left in the inbox: {_shown(path)}", file=sys.stderr)
         return 3 if any(line.quarantined for line in lines) else 0
 
     def _reload(self) -> None:
@@ -274,15 +254,12 @@ class Service:
         keys = self._keys(config)
         for name, line in list(self._lines.items()):
             if config.projects.get(name) != line.bench.project or keys.get(name) != line.bench.key:
-                line.retiring = True
-                line.inbox.stop()
+                line.bench.pool.close()
                 self._retired.append(self._lines.pop(name))
         self._config = config
         self._vault.use_keys({**{line.name: line.bench.key for line in self._retired}, **keys})
-        busy = {line.name for line in self._retired if not line.at_rest}
-        waiting = {name: key for name, key in keys.items() if name not in busy}
-        self._retired = [line for line in self._retired if line.name in busy]
-        self._make_lines(config, waiting)
+        self._replace_retired()
+        self._make_lines(config, keys)
 
     def _stop(self) -> None:
         self._notifier.stopping()

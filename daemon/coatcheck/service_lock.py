@@ -1,4 +1,4 @@
-"""Is a service running on this state folder, and what does it say of itself? Reads only; the service writes both files.
+"""Is a service running on this state folder, and what does it say of itself?
 
 ``state_dir/lock`` is held by flock for as long as the service lives, and holds its process id as text.
 ``state_dir/status.json`` is written anew by the service, by rename, at most once a second.
@@ -11,7 +11,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -113,3 +114,26 @@ def reload(
             return now.reload_problems
         sleep(_STEP)
     raise CoatcheckError(f"the service did not answer within {timeout:g} s", "look at its log")
+
+
+@contextmanager
+def hold_lock(state_dir: Path) -> Iterator[None]:
+    """One service for one state folder. The lock goes with the process, however it ends."""
+    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        _take_lock(fd, state_dir)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take_lock(fd: int, state_dir: Path) -> None:
+    for attempt in range(20):  # `status` holds it shared for a moment, to see whether a service does
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.05 if attempt < 19 else 0)
+    raise StateError(f"another service is running with {state_dir}", "stop it first, or wait for it")

@@ -12,7 +12,8 @@ from typing import Any
 from coatcheck.line import Line
 from coatcheck.service_lock import VERSION
 
-_PERIOD = 1.0  # seconds
+_PERIOD = 1.0  # seconds between two looks at what changed
+_HEARTBEAT = 10.0  # seconds after which it is written although nothing changed
 
 
 class Snapshot:
@@ -22,7 +23,8 @@ class Snapshot:
         self._path = path
         self._utc = utc
         self._started = utc()
-        self._written = float("-inf")
+        self._looked = self._written = float("-inf")
+        self._projects: dict[str, Any] = {}
         self._reloads = 0
         self._problems: tuple[str, ...] = ()
 
@@ -33,9 +35,13 @@ class Snapshot:
 
     def write(self, now: float, lines: Mapping[str, Line], *, at_once: bool = False) -> None:
         """Writes how things stand. A full disk leaves the last words in place; the lines tell of it in the log."""
-        if not at_once and now - self._written < _PERIOD:
+        if not at_once and now - self._looked < _PERIOD:
             return
-        self._written = now
+        self._looked = now
+        projects = {name: line.snapshot(now) for name, line in lines.items()}
+        if not at_once and projects == self._projects and now - self._written < _HEARTBEAT:
+            return
+        self._written, self._projects = now, projects
         said: dict[str, Any] = {
             "version": VERSION,
             "pid": os.getpid(),
@@ -43,7 +49,7 @@ class Snapshot:
             "updated": self._utc(),
             "reloads": self._reloads,
             "reload_problems": self._problems,
-            "projects": {name: line.snapshot(now) for name, line in lines.items()},
+            "projects": projects,
         }
         temporary = self._path.with_suffix(".tmp")
         with suppress(OSError):
@@ -51,6 +57,10 @@ class Snapshot:
             with os.fdopen(fd, "w", encoding="ascii") as out:
                 json.dump(said, out)
             os.replace(temporary, self._path)
+
+    def due(self, now: float) -> float:
+        """Seconds until it may be written again."""
+        return max(0.0, self._looked + _PERIOD - now)
 
     def headline(self, lines: Mapping[str, Line]) -> str:
         """One line for systemd."""

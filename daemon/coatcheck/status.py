@@ -38,8 +38,7 @@ _SILENT: Final[Mapping[str, Any]] = {
     "left_alone": None,
     "fault": None,
 }
-_NOTHING: Final = Counts(studies=0, deliveries={}, instances={}, refusals={}, last_delivery=None)
-_OUT: Final = ("released", "done")
+_NOTHING: Final = Counts(studies=0, folders=0, deliveries={}, instances={}, refusals={}, last_delivery=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class ProjectStatus:
             **self.live,
             "delivered": {
                 "studies": counts.studies,
-                "deliveries": sum(counts.deliveries.get(state, 0) for state in _OUT),
+                "deliveries": counts.folders,
                 "instances": counts.instances.get("delivered", 0),
             },
             "duplicates": counts.instances.get("duplicate", 0),

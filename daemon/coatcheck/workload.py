@@ -10,7 +10,7 @@ from coatcheck import worker
 from coatcheck.batches import Batches
 from coatcheck.deid import pseudonyms
 from coatcheck.model import Arrival, Instance, Refusal, Staged, Unready
-from coatcheck.pool import Crashed, Pool
+from coatcheck.pool import Crashed, Lane
 from coatcheck.reasons import Reason
 
 BATCH: Final = 64
@@ -39,7 +39,7 @@ class Results:
 class Workload:
     """The batches of one Study. Of several Instances with one SOP Instance UID the first by its path is worked on."""
 
-    def __init__(self, pool: Pool, context: worker.Work, instances: Sequence[Instance], *, pixel_risk: bool) -> None:
+    def __init__(self, pool: Lane, context: worker.Work, instances: Sequence[Instance], *, pixel_risk: bool) -> None:
         self.results = Results()
         self._secret = context.secret
         self._seconds: list[tuple[Instance, bytes]] = []
@@ -60,11 +60,8 @@ class Workload:
         """Goes on as far as it can; True when every Instance has its result. Raises OSError for weather."""
         return self._batches.step()
 
-    def compare(self, taken: dict[str, bytes]) -> list[Staged]:
-        """Tells new Instances from those that came before, by their content; ``taken`` maps new UIDs to digests.
-
-        Gives the staged results that must go again, for they were delivered before.
-        """
+    def compare(self, taken: dict[str, bytes]) -> None:
+        """Tells new Instances from those that came before, by their content; ``taken`` maps new UIDs to digests."""
         results = self.results
         first = {one.sop_uid: one for one in results.staged}
         known = [one for one in results.staged if one.sop_uid in taken]
@@ -78,7 +75,6 @@ class Workload:
             else:
                 self._repeated(before, instance.arrival, same=digest == before.digest)
         self._seconds = []
-        return known
 
     def _repeated(self, before: Staged, arrival: Arrival, *, same: bool) -> None:
         if same:

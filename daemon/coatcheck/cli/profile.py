@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from coatcheck.cli.common import json_option, print_json, print_table
+from coatcheck.cli.common import config_option, given_config, json_option, print_json, print_table
 
 
 @click.group()
@@ -23,7 +23,8 @@ def command() -> None:
 
 @command.command("list")
 @json_option
-def list_profiles(as_json: bool) -> None:
+@config_option
+def list_profiles(as_json: bool, config_file: Path | None) -> None:
     """The profiles that ship with coatcheck.
 
     \b
@@ -32,7 +33,7 @@ def list_profiles(as_json: bool) -> None:
     """
     from coatcheck.deid.profile import built_in
 
-    profiles = [_described(name) for name in built_in()]
+    profiles = [_described(name, Path.cwd()) for name in built_in()]
     if as_json:
         print_json({"version": 1, "profiles": profiles})
     else:
@@ -42,14 +43,16 @@ def list_profiles(as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @json_option
-def show(name: str, as_json: bool) -> None:
-    """One profile, by its name or by the path of its file.
+@config_option
+def show(name: str, as_json: bool, config_file: Path | None) -> None:
+    """One profile, by its name or by the path of its file; a relative path counts from the configuration's folder.
 
     \b
     Example:
       coatcheck profile show research --json
     """
-    profile = _described(name)
+    given = given_config(config_file)
+    profile = _described(name, given.parent if given else Path.cwd())
     if as_json:
         print_json({"version": 1} | profile)
         return
@@ -59,11 +62,11 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"  {method['code']}  {method['meaning']}")
 
 
-def _described(name: str) -> dict[str, Any]:
+def _described(name: str, base: Path) -> dict[str, Any]:
     from coatcheck.deid.profile import load_profile
     from coatcheck.deid.standard import EDITION
 
-    profile = load_profile(name, Path.cwd())
+    profile = load_profile(name, base)
     return {
         "name": profile.name,
         "title": profile.title,

@@ -5,12 +5,14 @@ Results are staged below a dot-folder of the outbox itself, so that the rename s
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from coatcheck.errors import CoatcheckError
+from coatcheck.errors import CoatcheckError, InboxFault
 from coatcheck.files import make_durable, sync_folder
 from coatcheck.intake.folder import file_system
 from coatcheck.originals import make_folders
@@ -37,12 +39,35 @@ def folder_name(outbox: Path, subject: str, study_uid: str, number: int) -> tupl
         number += 1
 
 
-def settle_staging(context: None, batch: Sequence[Path]) -> list[None]:
-    """Makes staged Studies durable; a batch function for the pool. Raises OSError."""
-    for staging in batch:
-        make_durable(staging, one_file_system=file_system(staging) in _ONE_SYNC)
-        sync_folder(staging.parent)
-    return [None] * len(batch)
+def seal(results: frozenset[str], batch: Sequence[Path]) -> list[bool]:
+    """Makes a staged Study hold exactly ``results``, each SERIES/INSTANCE.dcm, and durable; for the pool.
+
+    What a dead worker, a refused Instance or one that was delivered before left in it goes: only what passed the gate
+    and stands in the records may leave. False where a result is missing. Raises OSError.
+    """
+    return [_seal(staging, results) for staging in batch]
+
+
+def _seal(staging: Path, results: frozenset[str]) -> bool:
+    found = set()
+    for folder, _, names in os.walk(staging, topdown=False):
+        series = os.path.relpath(folder, staging)
+        for name in names:
+            if f"{series}/{name}" in results:
+                found.add(f"{series}/{name}")
+            else:
+                os.unlink(os.path.join(folder, name))
+        with suppress(OSError):
+            os.rmdir(folder)  # only an empty one goes
+    if found != results:
+        return False
+    try:
+        one_file_system = file_system(staging) in _ONE_SYNC
+    except InboxFault:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+    make_durable(staging, one_file_system=one_file_system)
+    sync_folder(staging.parent)
+    return True
 
 
 def release(outbox: Path, staging: Path, folder: str) -> bool:
@@ -71,16 +96,6 @@ def release(outbox: Path, staging: Path, folder: str) -> bool:
 def remove_staging(staging: Path) -> None:
     """Removes what was staged and will not be delivered."""
     shutil.rmtree(staging, ignore_errors=True)
-
-
-def remove_staged_files(staging: Path, files: Iterable[tuple[str, str]]) -> None:
-    """Removes single results, each by (Series, SOP Instance) UID, and the folders that become empty."""
-    for series_uid, sop_uid in files:
-        (staging / series_uid / f"{sop_uid}.dcm").unlink(missing_ok=True)
-        try:
-            (staging / series_uid).rmdir()
-        except OSError:
-            continue  # It still holds other results, or is gone.
 
 
 def sweep(outbox: Path, keep: Iterable[Path]) -> None:

@@ -43,7 +43,7 @@ _BY_STATE = """
     FROM deliveries JOIN studies ON studies.id = deliveries.study_id WHERE project = ? GROUP BY state
 """
 _DELIVERED = """
-    SELECT COUNT(DISTINCT study_id), MAX(changed)
+    SELECT COUNT(DISTINCT study_id), COUNT(*), MAX(changed)
     FROM deliveries JOIN studies ON studies.id = deliveries.study_id
     WHERE project = ? AND folder IS NOT NULL AND state IN ('released', 'done')
 """
@@ -136,7 +136,7 @@ class LedgerReader:
     def counts(self, project: str) -> Counts:
         """A project's totals, from the deliveries' own counts: quick, however many Instances there are."""
         states = {row["state"]: row for row in self._rows(_BY_STATE, (project,))}
-        studies, last_delivery = self._rows(_DELIVERED, (project,))[0]
+        studies, folders, last_delivery = self._rows(_DELIVERED, (project,))[0]
         instances = {
             InstanceState.STAGED: sum(states[state]["sent"] for state in (_D.STAGED,) if state in states),
             InstanceState.DELIVERED: sum(states[state]["sent"] for state in (_D.RELEASED, _D.DONE) if state in states),
@@ -144,6 +144,7 @@ class LedgerReader:
         }
         return Counts(
             studies=studies,
+            folders=folders,
             deliveries={state: row["deliveries"] for state, row in states.items()},
             instances={state.value: number for state, number in instances.items() if number},
             refusals=dict(map(tuple, self._rows(_BY_REASON, (project,)))),

@@ -135,11 +135,12 @@ class FaultRow:
 class Counts:
     """A project's totals. Mappings have a key for each state or reason that occurs.
 
-    ``studies`` counts Studies with at least one folder in the outbox; ``refusals`` counts files by reason that are
-    planned for quarantine or lie in it.
+    ``studies`` counts Studies with at least one folder in the outbox, ``folders`` all of those folders; ``refusals``
+    counts files by reason that are planned for quarantine or lie in it.
     """
 
     studies: int
+    folders: int
     deliveries: Mapping[str, int]
     instances: Mapping[str, int]
     refusals: Mapping[str, int]

@@ -25,6 +25,12 @@ _ADD_STUDY = """
     INSERT INTO studies (project, ticket, study_uid, subject, first_seen) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (project, ticket) DO NOTHING
 """
+# As long as nothing of a Study has left, a Patient ID that was corrected at the source gives it another subject.
+_CORRECT_SUBJECT = """
+    UPDATE studies SET subject = ? WHERE project = ? AND ticket = ? AND NOT EXISTS (
+        SELECT 1 FROM deliveries WHERE study_id = studies.id AND folder IS NOT NULL
+        AND state IN ('staged', 'released', 'done'))
+"""
 _ADD_DELIVERY = """
     INSERT INTO deliveries (study_id, state, profile, profile_digest, instances, opened, changed)
     VALUES (?, 'open', ?, ?, ?, ?, ?)
@@ -84,6 +90,7 @@ class Ledger(LedgerReader):
         names = (guard.ticket(ticket), guard.uid(study_uid), guard.subject(subject))
         with self._transaction() as connection:
             connection.execute(_ADD_STUDY, (project, *names, now))
+            connection.execute(_CORRECT_SUBJECT, (subject, project, ticket))
             study = self.study(project, ticket)
             if study is None or (study.study_uid, study.subject) != (study_uid, subject):
                 raise StateError(
