@@ -3,14 +3,12 @@ answers one result for each file, in order. Nothing here knows of the ledger, th
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import islice
@@ -24,14 +22,16 @@ from coatcheck.deid import facts, pseudonyms
 from coatcheck.deid.actions import Context
 from coatcheck.deid.elements import Window
 from coatcheck.deid.gate import Gate
-from coatcheck.deid.part10 import MEDIA_STORAGE_DIRECTORY, Head, inflate, new_meta, read_head
+from coatcheck.deid.part10 import MEDIA_STORAGE_DIRECTORY, new_meta
 from coatcheck.deid.profile import Profile
-from coatcheck.deid.rewrite import Pieces, Rewriter
+from coatcheck.deid.repeats import Repeats
+from coatcheck.deid.rewrite import Made, Pieces, Rewriter
 from coatcheck.deid.rules import Plan
 from coatcheck.errors import Refused
-from coatcheck.files import copy_span, fingerprint, open_folder, open_original, write_all
+from coatcheck.files import copy_span, write_all
 from coatcheck.model import Arrival, Directory, Identity, Instance, Job, Refusal, Staged, Unready
 from coatcheck.reasons import Reason
+from coatcheck.source import Changed, original, plain_source, windowed
 
 SECONDS_PER_FILE = 120.0
 _SMALL = 1 << 16  # a kept span up to this size is gathered with its neighbours, a larger one is copied by the kernel
@@ -91,7 +91,7 @@ def _judged(arrival: Arrival, work: Callable[[], T]) -> T | Refusal | Unready:
         return Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
     except (MemoryError, RecursionError):
         return Refusal(arrival=arrival, reason=Reason.TOO_LARGE)
-    except _Changed:
+    except Changed:
         return Unready(arrival=arrival)
     except OSError:
         raise  # Of the staging folder: weather, and not this file's fault.
@@ -111,65 +111,20 @@ def _place(error: Exception) -> str:
     return f"{type(error).__name__} in {module}:{trace.tb_lineno}"
 
 
-class _Changed(Exception):
-    """The original is not (any more) the file that settled."""
-
-
-@contextmanager
-def _original(inbox: Path, arrival: Arrival) -> Iterator[int]:
-    """The original, opened; checked to be the file that settled, before and after it is used."""
-    folder, _, name = arrival.path.rpartition("/")
-    with ExitStack() as stack:
-        try:
-            root = stack.enter_context(open_folder(inbox))
-            parent = stack.enter_context(open_folder(folder, beneath=root)) if folder else root
-            fd = stack.enter_context(open_original(parent, name))
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise Refused(Reason.NOT_A_FILE) from None
-            raise _Changed from error
-        if fingerprint(os.fstat(fd)) != arrival.fingerprint:
-            raise _Changed
-        yield fd
-        if fingerprint(os.fstat(fd)) != arrival.fingerprint:
-            raise _Changed
-
-
-def _window(fd: int) -> Window:
-    def read(offset: int, length: int) -> bytes:
-        data = os.pread(fd, length, offset)
-        if len(data) != length:
-            raise _Changed
-        return data
-
-    return Window(read, os.fstat(fd).st_size)
-
-
-@contextmanager
-def _plain(fd: int) -> Iterator[tuple[int, Window, Head]]:
-    """The file as it can be walked: (descriptor, window, head). A deflated one is inflated into a nameless file."""
-    window = _window(fd)
-    head = read_head(window)
-    if not head.deflated:
-        yield fd, window, head
-        return
-    with tempfile.TemporaryFile(buffering=0) as inflated:
-        inflate(window, head.start, inflated)
-        plain = inflated.fileno()
-        yield plain, _window(plain), head._replace(start=0, deflated=False)
-
-
 def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refusal | Directory | Unready]:
     """Reads each file's header: an Instance, or why it is none."""
     shared: dict[Identity, Identity] = {}
-    return [_judged(arrival, partial(_examine, context, arrival, shared)) for arrival in batch]
+    repeats = Repeats[facts.Seen]()
+    return [_judged(arrival, partial(_examine, context, arrival, shared, repeats)) for arrival in batch]
 
 
-def _examine(context: Reading, arrival: Arrival, shared: dict[Identity, Identity]) -> Instance | Directory:
-    with _original(context.inbox, arrival) as fd, _plain(fd) as (_, window, head):
+def _examine(
+    context: Reading, arrival: Arrival, shared: dict[Identity, Identity], repeats: Repeats[facts.Seen]
+) -> Instance | Directory:
+    with original(context.inbox, arrival) as fd, plain_source(fd) as (_, window, head):
         if head.sop_class == MEDIA_STORAGE_DIRECTORY:
             return Directory(arrival=arrival)
-        found = facts.FactReader(window, head).read()
+        found = facts.FactReader(window, head, repeats).read()
     keys = found.keys
     if keys[facts.SOP_CLASS] == MEDIA_STORAGE_DIRECTORY:
         return Directory(arrival=arrival)
@@ -203,7 +158,7 @@ def digest(context: Work, batch: Sequence[Instance]) -> list[bytes | Refusal | U
 
 
 def _digest_of(context: Work, arrival: Arrival) -> bytes:
-    with _original(context.inbox, arrival) as fd:
+    with original(context.inbox, arrival) as fd:
         return _digest(context.secret, fd)
 
 
@@ -219,25 +174,36 @@ def _digest(secret: bytes, fd: int) -> bytes:
 
 def transform(context: Work, batch: Sequence[Instance]) -> list[Staged | Refusal | Unready]:
     """De-identifies each Instance into the staging folder, past the gate. Raises OSError for the outbox's weather."""
-    uids: dict[str, str] = {}
-    return [_judged(one.arrival, partial(_transform, context, one, uids)) for one in batch]
+    bench = _Bench()
+    return [_judged(one.arrival, partial(_transform, context, one, bench)) for one in batch]
 
 
-def _transform(context: Work, instance: Instance, uids: dict[str, str]) -> Staged:
-    known = len(uids)
-    actions = Context(secret=context.secret, subject=context.job.subject, shift_days=context.job.shift_days, uids=uids)
+@dataclass(slots=True)
+class _Bench:
+    """What the Instances of one batch share: the UIDs that were replaced, and what repeats from file to file."""
+
+    uids: dict[str, str] = field(default_factory=dict)
+    told: int = 0  # so many of the UIDs stand in a result
+    repeats: dict[str, Repeats[Made]] = field(default_factory=dict)  # by SOP Class, which decides the plan
+
+
+def _transform(context: Work, instance: Instance, bench: _Bench) -> Staged:
+    job, uids = context.job, bench.uids
+    actions = Context(secret=context.secret, subject=job.subject, shift_days=job.shift_days, uids=uids)
     series_uid, sop_uid = actions.uid(instance.series_uid), actions.uid(instance.sop_uid)
     folder = context.staging / series_uid
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # below a staging folder that the service made: never the outbox itself
     target = folder / f"{sop_uid}.dcm"
     try:
-        with _original(context.inbox, instance.arrival) as fd:
-            size = _rewritten(context, instance, actions, fd, target)
+        with original(context.inbox, instance.arrival) as fd:
+            size = _rewritten(context, instance, actions, fd, target, bench)
             content = _digest(context.secret, fd)
     except BaseException:
         with suppress(OSError):
             target.unlink()
         raise
+    fresh = tuple(islice(uids.items(), bench.told, None))
+    bench.told = len(uids)
     return Staged(
         arrival=instance.arrival,
         sop_uid=sop_uid,
@@ -245,19 +211,20 @@ def _transform(context: Work, instance: Instance, uids: dict[str, str]) -> Stage
         sop_class_uid=instance.sop_class_uid,
         digest=content,
         size=size,
-        uids=tuple(islice(uids.items(), known, None)),
+        uids=fresh,
     )
 
 
-def _rewritten(context: Work, instance: Instance, actions: Context, fd: int, target: Path) -> int:
+def _rewritten(context: Work, instance: Instance, actions: Context, fd: int, target: Path, bench: _Bench) -> int:
     """Writes the result, sends it through the gate and returns its size."""
-    with _plain(fd) as (plain, window, head):
-        rewriter = Rewriter(window, _plan(context.profile, instance.sop_class_uid), actions)
+    with plain_source(fd) as (plain, window, head):
+        repeats = bench.repeats.setdefault(instance.sop_class_uid, Repeats[Made]())
+        rewriter = Rewriter(window, _plan(context.profile, instance.sop_class_uid), actions, repeats)
         pieces = rewriter.run(head.start, head.encoding)
         meta = new_meta(instance.sop_class_uid, actions.uid(instance.sop_uid), head.transfer_syntax)
         with _new_file(target) as out:
             _write(out, meta, pieces, plain, window)
-            _gate(context.job).check(_window(out), len(meta), head.encoding, rewriter.written)
+            _gate(context.job).check(windowed(out), len(meta), head.encoding, rewriter.written)
     return len(meta) + pieces.length
 
 

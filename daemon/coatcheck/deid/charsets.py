@@ -5,7 +5,11 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
+from pydicom import config
 from pydicom.charset import convert_encodings, decode_bytes
+
+# pydicom quotes values in its log, and nothing else of it says anything that coatcheck does not say itself.
+config.logger.disabled = True
 
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
 _NAME_DELIMITERS = {0x5C, 0x5E, 0x3D}
@@ -19,7 +23,7 @@ def encodings_of(character_set: bytes) -> tuple[str, ...]:
         warnings.simplefilter("ignore")
         try:
             return tuple(convert_encodings(terms))
-        except LookupError:
+        except (LookupError, ValueError):  # ValueError: a zero byte in the name of a codec
             return ("latin-1",)
 
 
@@ -31,5 +35,5 @@ def decode(value: bytes, encodings: tuple[str, ...]) -> str:
         warnings.simplefilter("ignore")
         try:
             return decode_bytes(value, encodings, _TEXT_DELIMITERS | _NAME_DELIMITERS)
-        except (LookupError, UnicodeError, AssertionError):
+        except (LookupError, ValueError, AssertionError):
             return value.decode("latin-1")

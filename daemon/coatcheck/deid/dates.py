@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 import re
 
-_DATE = re.compile(r"(\d{4})(?:([.\-/]?)(\d{2})(?:\2(\d{2}))?)?")
-_TIMED = re.compile(r"(\d{4,8})((?:\d{2}){0,3}(?:(?<=\d{14})\.\d{1,6})?)([+-](?:0\d|1[0-4])[0-5]\d)?")
+_DATE = re.compile(r"(\d{4})(?:([.\-/]?)(\d{2})(?:\2(\d{2}))?)?", re.ASCII)
+_TIMED = re.compile(r"(\d{4,8})((?:\d{2}){0,3}(?:(?<=\d{14})\.\d{1,6})?)([+-](?:0\d|1[0-4])[0-5]\d)?", re.ASCII)
 
 
 def _shift_date(text: str, days: int) -> str | None:
@@ -60,7 +60,7 @@ def shift(value: str, days: int, *, timed: bool) -> str | None:
     return None if None in moved else "\\".join(one or "" for one in moved)
 
 
-_AGE = re.compile(r"(\d{3})([DWMY])")
+_AGE = re.compile(r"(\d{3})([DWMY])", re.ASCII)
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 
 

@@ -151,7 +151,8 @@ def elements(window: Window, pos: int, end: int, encoding: Encoding, ends: Ends,
             elif tag == 0 and end == window.size and window.only_zeros(pos):
                 return
             else:
-                raise Refused(Reason.MALFORMED, tag_text(tag))
+                cut = raw in _LONG and end == window.size
+                raise Refused(Reason.TRUNCATED if cut else Reason.MALFORMED, tag_text(tag))
         else:
             group, number, length = head(buf, offset)
             tag = group << 16 | number

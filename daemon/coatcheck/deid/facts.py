@@ -5,7 +5,9 @@ profile can clean this kind of object, and all that identifies its patient. One 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from coatcheck.deid import identity
 from coatcheck.deid.charsets import encodings_of
@@ -23,6 +25,7 @@ from coatcheck.deid.elements import (
 )
 from coatcheck.deid.part10 import Head, is_encapsulated, text_of
 from coatcheck.deid.pixels import PHOTOMETRIC, PIXEL_TAGS, PIXEL_VRS, SHAPE_TAGS, check_native, is_fragmented
+from coatcheck.deid.repeats import Repeats
 from coatcheck.deid.standard import registered_uids
 from coatcheck.errors import Refused
 from coatcheck.model import Identity
@@ -39,6 +42,7 @@ _IMAGE = "1.2.840.10008.5.1.4.1.1."
 _RISKY = tuple(_IMAGE + kind for kind in ("3", "3.1", "6", "6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4"))
 _VISIBLE_LIGHT = _IMAGE + "77."
 _RISKY_WORDS = re.compile(r"SCREEN[ _]?S|SCREENSHOT|CAPTURE|DOSE|REPORT|PROTOCOL|PROT\b|\bSUMMARY", re.IGNORECASE)
+_DEFAULT_CHARSET = ("latin-1",)
 _IDENTITY_MAX = 8192  # bytes; a longer value identifies nobody as a whole
 _DOCUMENTS = (_IMAGE + "88.", _IMAGE + "104.")  # structured reports and key object selections; encapsulated documents
 
@@ -56,20 +60,36 @@ class Facts:
     concern: Reason | None = None
     concern_detail: str = ""
 
+    def add(self, other: Facts) -> None:
+        """Takes over what another part of the same Data Set said."""
+        self.keys.update(other.keys)
+        self.identity.update(other.identity)
+        self.shape.update(other.shape)
+        self.photometric = other.photometric or self.photometric
+        self.document = other.document if other.document is not None else self.document
+
+
+class Seen(NamedTuple):
+    """What one part of a Data Set said, and how text is to be read from its end on."""
+
+    facts: Facts
+    charset: tuple[str, ...]
+
 
 class FactReader:
-    """Reads the facts of one file."""
+    """Reads the facts of one file. ``repeats`` may be shared by the files of a batch."""
 
-    def __init__(self, window: Window, head: Head) -> None:
+    def __init__(self, window: Window, head: Head, repeats: Repeats[Seen] | None = None) -> None:
         self._window = window
         self._head = head
+        self._repeats = repeats or Repeats[Seen]()
         self._ends: Ends = {}
         self.facts = Facts()
 
     def read(self) -> Facts:
         """All facts; refuses what is truncated, malformed or lacks a UID."""
-        head, facts = self._head, self.facts
-        self._data_set(head.start, self._window.size, head.encoding, 0, ())
+        facts = self.facts
+        self._walk()
         for tag in (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES):
             if not facts.keys.get(tag):
                 raise Refused(Reason.MISSING_UID, tag_text(tag))
@@ -81,11 +101,40 @@ class FactReader:
         facts.identity = {one for one in facts.identity if one.kind != "place" or one.text.casefold() not in maker}
         return facts
 
+    def _walk(self) -> None:
+        """The top level, part by part."""
+        head = self._head
+        charset: tuple[str, ...] = _DEFAULT_CHARSET
+        tags: list[int] = []
+        for part in self._repeats.walk(self._window, head.start, head.encoding, self._ends):
+            tags.extend(part.tags)
+            if part.tags[0] in PIXEL_TAGS:
+                self._pixels(part.found[0])
+                break
+            said = part.memo
+            if said is None:
+                said = self._part(part.found, head.encoding, charset)
+                if part.fixed is not None:
+                    part.memo = said
+            self.facts.add(said.facts)
+            charset = said.charset
+        if len(set(tags)) != len(tags):
+            raise Refused(Reason.MALFORMED, tag_text(next(tag for tag in tags if tags.count(tag) > 1)))
+
+    def _part(self, found: Sequence[Element], encoding: Encoding, charset: tuple[str, ...]) -> Seen:
+        whole, self.facts = self.facts, Facts()
+        try:
+            for one in found:
+                charset = self._element(one, encoding, 0, charset)
+            return Seen(self.facts, charset)
+        finally:
+            self.facts = whole
+
     def _data_set(self, begin: int, end: int, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
-        charset = charset or ("latin-1",)
+        """An item's Data Set."""
         last, seen = -1, None
         for found in elements(self._window, begin, end, encoding, self._ends, depth):
-            tag, vr, start, value, value_end, _ = found
+            tag, start = found.tag, found.start
             if tag > last and seen is None:
                 last = tag
             else:
@@ -93,22 +142,25 @@ class FactReader:
                 if tag in seen:
                     raise Refused(Reason.MALFORMED, tag_text(tag))
                 seen.add(tag)
-            if depth == 0 and tag in PIXEL_TAGS:
-                self._pixels(found)
-                return
-            if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
-                self._sequence(found, encoding, depth, charset)
-            elif value != value_end:
-                if tag == CHARACTER_SET:
-                    charset = encodings_of(self._window.bytes(value, min(value_end, value + 256)))
-                kind = identity.kind_of(tag, vr)
-                if kind is not None and value_end - value < _IDENTITY_MAX:
-                    raw = self._window.bytes(value, value_end)
-                    self.facts.identity.update(identity.values(kind, raw, charset))
-                if depth == 0 and tag in _TOP:
-                    self._key(tag, found, encoding)
+            charset = self._element(found, encoding, depth, charset)
         if self._ends.get(begin, end) not in (end, end - 8):
             raise Refused(Reason.MALFORMED)  # An item's delimiter in the middle would hide what follows it.
+
+    def _element(self, found: Element, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> tuple[str, ...]:
+        """One element, at any depth; gives the character set of those that follow."""
+        tag, vr, _, value, value_end, _ = found
+        if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
+            self._sequence(found, encoding, depth, charset)
+        elif value != value_end:
+            if tag == CHARACTER_SET:
+                charset = encodings_of(self._window.bytes(value, min(value_end, value + 256)))
+            kind = identity.kind_of(tag, vr)
+            if kind is not None and value_end - value < _IDENTITY_MAX:
+                raw = self._window.bytes(value, value_end)
+                self.facts.identity.update(identity.values(kind, raw, charset))
+            if depth == 0 and tag in _TOP:
+                self._key(tag, found, encoding)
+        return charset
 
     def _seen(self, begin: int, end: int, encoding: Encoding, depth: int) -> set[int]:
         """The tags in [begin, end): only asked for where a Data Set is out of order and may hold one twice."""

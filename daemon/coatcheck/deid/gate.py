@@ -30,6 +30,7 @@ from coatcheck.deid.elements import (
 )
 from coatcheck.deid.facts import CHARACTER_SET
 from coatcheck.deid.pixels import PIXEL_TAGS
+from coatcheck.deid.repeats import Repeats
 from coatcheck.deid.spellings import Patterns
 from coatcheck.errors import Refused
 from coatcheck.model import Identity
@@ -44,7 +45,6 @@ _WORD = re.compile(r"\w+")
 _CHUNK = 1 << 18
 _CLEAN_MAX = 20_000  # values, of
 _CLEAN_LENGTH = 512  # bytes at most: what repeats in a Study is short
-_PATH_MAX = 250  # characters; a path that is longer is told by its last tag
 
 Written = set[tuple[int, bytes]]
 
@@ -56,12 +56,13 @@ class Gate:
         self._patterns = Patterns(identity)
         self._own = frozenset({subject.encode("ascii"), b"REMOVED", b"COATCHECK"})
         self._clean: set[tuple[str, tuple[str, ...], bytes]] = set()
+        self._repeats = Repeats[tuple[str, ...]]()
 
     def check(self, window: Window, start: int, encoding: Encoding, written: Written) -> None:
         """Refuses a result as identity-found, with the path of the tag. ``start`` is where its Data Set begins."""
         walk = _Walk(self, window, written)
         walk.data_set(132, start, EXPLICIT_LITTLE, (), "", 0)
-        walk.data_set(start, window.size, encoding, (), "", 0)
+        walk.top(start, encoding, self._repeats)
 
     def names_nobody(self, value: bytes, vr: str, charset: tuple[str, ...]) -> bool:
         """Whether none of the identities is in a value."""
@@ -127,26 +128,44 @@ class _Walk:
         self._written = written
         self._ends: Ends = {}
 
+    def top(self, start: int, encoding: Encoding, repeats: Repeats[tuple[str, ...]]) -> None:
+        """The top level. A run of elements that was found clean, as a whole, in another file is so in this one."""
+        charset: tuple[str, ...] = ()
+        for part in repeats.walk(self._window, start, encoding, self._ends):
+            if part.tags[0] in PIXEL_TAGS:
+                return
+            if part.memo is None:
+                for found in part.found:
+                    charset = self._element(found, encoding, charset, "", 0)
+                if part.fixed is not None:
+                    part.memo = charset
+            else:
+                charset = part.memo
+
     def data_set(
         self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int
     ) -> None:
-        window, nobody = self._window, self._gate.names_nobody
-        for found in elements(window, begin, end, encoding, self._ends, depth):
-            tag, vr, _, value, value_end, _ = found
-            if depth == 0 and tag in PIXEL_TAGS:
-                return
-            if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
-                self._sequence(found, encoding, charset, path, depth + 1)
-            elif value_end - value > _CHUNK:
-                self._bulk(found, path)
-            elif value != value_end:
-                data = window.bytes(value, value_end)
-                if tag == CHARACTER_SET:
-                    charset = encodings_of(data)
-                if vr in _DATES and (tag, data.rstrip(b" \0")) in self._written:
-                    continue
-                if not nobody(data, vr, charset):
-                    raise _refused(path, tag)
+        """A Data Set of an item, or the File Meta Information."""
+        for found in elements(self._window, begin, end, encoding, self._ends, depth):
+            charset = self._element(found, encoding, charset, path, depth)
+
+    def _element(
+        self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int
+    ) -> tuple[str, ...]:
+        """One element; gives the character set of those that follow. Raises Refused where it names somebody."""
+        tag, vr, _, value, value_end, _ = found
+        if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
+            self._sequence(found, encoding, charset, path, depth + 1)
+        elif value_end - value > _CHUNK:
+            self._bulk(found, path)
+        elif value != value_end:
+            data = self._window.bytes(value, value_end)
+            if tag == CHARACTER_SET:
+                charset = encodings_of(data)
+            written = vr in _DATES and (tag, data.rstrip(b" \0")) in self._written
+            if not written and not self._gate.names_nobody(data, vr, charset):
+                raise _refused(path, tag)
+        return charset
 
     def _sequence(self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int) -> None:
         inside, before = item_encoding(found, encoding), path + tag_text(found.tag)
@@ -162,4 +181,4 @@ class _Walk:
 
 
 def _refused(path: str, tag: int) -> Refused:
-    return Refused(Reason.IDENTITY_FOUND, (path if len(path) <= _PATH_MAX else "") + tag_text(tag))
+    return Refused(Reason.IDENTITY_FOUND, path + tag_text(tag))

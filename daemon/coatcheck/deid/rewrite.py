@@ -6,6 +6,9 @@ byte-identical; a sequence in which something changed gets defined lengths.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from coatcheck.deid.actions import ACTIONS, Context
 from coatcheck.deid.dictionary import vrs_of
 from coatcheck.deid.dummies import Item, dummy_sequence, element, encode_item, header, item_header
@@ -21,6 +24,7 @@ from coatcheck.deid.elements import (
     tag_text,
 )
 from coatcheck.deid.pixels import PIXEL_TAGS
+from coatcheck.deid.repeats import Part, Repeats
 from coatcheck.deid.rules import IDENTITY_REMOVED, METHOD, METHOD_CODES, STAMPS, TEMPORAL, Plan, Rule
 from coatcheck.deid.standard import options
 from coatcheck.errors import Refused
@@ -63,10 +67,22 @@ class Pieces:
         return self.length == end - begin and self.parts in ([(begin, end)], [])
 
 
-class Rewriter:
-    """Rewrites one Instance. ``written`` collects the dates that an action wrote: the gate must not cry over them."""
+class Made(NamedTuple):
+    """What became of a part that repeats: its bytes, the dates written in it, and how many stamps."""
 
-    def __init__(self, window: Window, plan: Plan, context: Context) -> None:
+    data: bytes
+    written: frozenset[tuple[int, bytes]]
+    stamps: int
+
+
+class Rewriter:
+    """Rewrites one Instance. ``written`` collects the dates that an action wrote: the gate must not cry over them.
+
+    ``repeats`` may be shared by Instances with the same plan and context.
+    """
+
+    def __init__(self, window: Window, plan: Plan, context: Context, repeats: Repeats[Made] | None = None) -> None:
+        self._repeats = repeats or Repeats[Made]()
         self._window = window
         self._plan = plan
         self._context = context
@@ -75,21 +91,42 @@ class Rewriter:
 
     def run(self, start: int, encoding: Encoding) -> Pieces:
         """The whole Data Set from ``start``, with the stamps of PS3.15 E.1.1. Nothing after Pixel Data is taken."""
-        out = Pieces()
-        pending = list(STAMPS)
-        for found in elements(self._window, start, self._window.size, encoding, self._ends):
+        out, pending = Pieces(), list(STAMPS)
+        for part in self._repeats.walk(self._window, start, encoding, self._ends):
+            made = part.memo
+            if made is not None:
+                out.add(made.data)
+                self.written |= made.written
+                del pending[: made.stamps]
+            elif part.fixed is not None:
+                self._remembered(out, part, pending, encoding)
+            else:
+                self._top(out, part.found, pending, encoding)
+        for tag in pending:
+            out.extend(self._stamp(tag, None, encoding))
+        return out
+
+    def _remembered(self, out: Pieces, part: Part[Made], pending: list[int], encoding: Encoding) -> None:
+        """A run that may repeat: what becomes of it is kept as bytes."""
+        before, self.written = self.written, set()
+        made, left = Pieces(), len(pending)
+        self._top(made, part.found, pending, encoding)
+        data = b"".join(one if isinstance(one, bytes) else self._window.bytes(*one) for one in made.parts)
+        part.memo = Made(data, frozenset(self.written), left - len(pending))
+        self.written |= before
+        out.add(data)
+
+    def _top(self, out: Pieces, elements: Sequence[Element], pending: list[int], encoding: Encoding) -> None:
+        """Elements of the top level, with the stamps that stand between them."""
+        for found in elements:
             while pending and pending[0] < found.tag:
                 out.extend(self._stamp(pending.pop(0), None, encoding))
             if found.tag in PIXEL_TAGS:
                 out.keep(found.start, found.end)
-                break
-            if pending and pending[0] == found.tag:
+            elif pending and pending[0] == found.tag:
                 out.extend(self._stamp(pending.pop(0), found, encoding))
             elif found.tag not in _STAMPED:  # Out of order, one was written before.
                 self._append(out, found, encoding, ())
-        for tag in pending:
-            out.extend(self._stamp(tag, None, encoding))
-        return out
 
     def _data_set(self, begin: int, end: int, encoding: Encoding, path: tuple[int, ...]) -> Pieces:
         """An item's Data Set."""

@@ -1,0 +1,70 @@
+"""Originals, opened for reading: nothing can be swapped underneath, and what changed meanwhile is noticed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from coatcheck.deid.elements import Window
+from coatcheck.deid.part10 import Head, inflate, read_head
+from coatcheck.errors import Refused
+from coatcheck.files import fingerprint, open_folder, open_original
+from coatcheck.model import Arrival
+from coatcheck.reasons import Reason
+
+
+class Changed(Exception):
+    """The original is not (any more) the file that settled."""
+
+
+@contextmanager
+def original(inbox: Path, arrival: Arrival) -> Iterator[int]:
+    """The original, opened; checked to be the file that settled, before and after it is used."""
+    folder, _, name = arrival.path.rpartition("/")
+    with ExitStack() as stack:
+        try:
+            root = stack.enter_context(open_folder(inbox))
+            parent = stack.enter_context(open_folder(folder, beneath=root)) if folder else root
+            fd = stack.enter_context(open_original(parent, name))
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise Refused(Reason.NOT_A_FILE) from None
+            raise Changed from error
+        if fingerprint(os.fstat(fd)) != arrival.fingerprint:
+            raise Changed
+        yield fd
+        if fingerprint(os.fstat(fd)) != arrival.fingerprint:
+            raise Changed
+
+
+def windowed(fd: int) -> Window:
+    """A file's bytes for the walker. Raises Changed where they cannot be read."""
+
+    def read(offset: int, length: int) -> bytes:
+        try:
+            data = os.pread(fd, length, offset)
+        except OSError as error:
+            raise Changed from error  # One file that cannot be read now is tried again, and holds up no other.
+        if len(data) != length:
+            raise Changed
+        return data
+
+    return Window(read, os.fstat(fd).st_size)
+
+
+@contextmanager
+def plain_source(fd: int) -> Iterator[tuple[int, Window, Head]]:
+    """The file as it can be walked: (descriptor, window, head). A deflated one is inflated into a nameless file."""
+    window = windowed(fd)
+    head = read_head(window)
+    if not head.deflated:
+        yield fd, window, head
+        return
+    with tempfile.TemporaryFile(buffering=0) as inflated:
+        inflate(window, head.start, inflated)
+        plain = inflated.fileno()
+        yield plain, windowed(plain), head._replace(start=0, deflated=False)
