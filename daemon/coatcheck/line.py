@@ -77,6 +77,7 @@ class Line:
 
     def _look(self, now: float) -> bool:
         self._take(self.inbox.look(now), now)
+        self._reading.step()
         self.inbox.tidy(now)
         self.ready = True
         return True

@@ -228,7 +228,7 @@ def warm_up() -> None:
 
     Not fork: the watcher's threads may hold locks. The fork server has none, and its children share its memory.
     """
-    forkserver.set_forkserver_preload(["coatcheck.worker"])
+    forkserver.set_forkserver_preload(["__main__", "coatcheck.pool", "coatcheck.worker"])
     forkserver.ensure_running()
 
 
