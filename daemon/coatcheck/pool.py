@@ -8,12 +8,14 @@ that kills its process alone is a suspect, and one that does it twice comes back
 from __future__ import annotations
 
 import errno
+import logging
 import multiprocessing
 import os
 import resource
 import select
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
@@ -236,6 +238,8 @@ def prepare_worker(service: int) -> None:
     """In each worker: signals are the service's business, memory has a limit, and no worker outlives the service."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    logging.disable(logging.CRITICAL)  # A worker answers, and says nothing: libraries quote values.
+    warnings.simplefilter("ignore")
     threading.Thread(target=_end_with, args=(service,), daemon=True).start()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
