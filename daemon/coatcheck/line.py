@@ -64,6 +64,7 @@ class Line:
         """Does what can be done now. An inbox that is out of reach does not hold up what was taken from it."""
         if now >= self._work_weather.until:
             self._try(self._work, self._work_weather, now)
+        self.inbox.glance(now)
         if self._recovered and now >= max(self._next_look(), self._inbox_weather.until):
             self._try(self._look, self._inbox_weather, now)
 

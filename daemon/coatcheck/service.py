@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from coatcheck.bell import Bell
 from coatcheck.bench import Bench
 from coatcheck.config import Config, Project, load
 from coatcheck.deid.profile import load_profile
-from coatcheck.errors import CoatcheckError, KeyFileError
+from coatcheck.errors import CoatcheckError, KeyFileError, StateError
 from coatcheck.intake.folder import Doorbell
 from coatcheck.keys import ProjectKey, key_path, read_key
 from coatcheck.ledger import Ledger
@@ -131,7 +131,8 @@ class Service:
 
     def _cannot_run(self, name: str, error: CoatcheckError) -> None:
         logger.error("%s", error, extra={"project": name})
-        self._ledger.fault(name, _NO_START, error.what, error.hint, utc_now())
+        with suppress(StateError):  # The log has it.
+            self._ledger.fault(name, _NO_START, error.what, error.hint, utc_now())
 
     def _make_lines(self, config: Config, keys: Mapping[str, ProjectKey]) -> None:
         """A line for each project that has none with these settings."""
@@ -143,7 +144,8 @@ class Service:
             except CoatcheckError as error:
                 self._cannot_run(name, error)
                 continue
-            self._ledger.clear_fault(name, _NO_START, utc_now())
+            with suppress(StateError):
+                self._ledger.clear_fault(name, _NO_START, utc_now())
             self._lines[name] = Line(bench, self._doorbell, time.monotonic, once=self._once)
 
     def _bench(self, project: Project, key: ProjectKey, config: Config) -> Bench:
@@ -193,7 +195,7 @@ class Service:
             return
         for line in ended:
             self._retired.remove(line)
-            line.stop()
+            self._end(line)
         self._make_lines(self._config, self._keys(self._config))
 
     def _pause(self, now: float) -> float:
@@ -261,14 +263,17 @@ class Service:
         self._replace_retired()
         self._make_lines(config, keys)
 
+    def _end(self, line: Line) -> None:
+        try:
+            line.stop()
+        except (OSError, CoatcheckError) as error:
+            logger.warning("left unfinished, to be repaired at the next start: %s", error, extra={"project": line.name})
+
     def _stop(self) -> None:
         self._notifier.stopping()
         self._pool.stop()
         for line in [*self._lines.values(), *self._retired]:
-            try:
-                line.stop()
-            except (OSError, CoatcheckError) as error:
-                logger.warning("left unfinished until the next start: %s", error, extra={"project": line.name})
+            self._end(line)
         self._doorbell.stop()
         self._vault.close()
         self._ledger.close()

@@ -35,13 +35,13 @@ class Weather:
         what, hint = _words(error)
         if self.fault != what:
             self._bench.log(logging.WARNING, "%s: %s", what, hint)
-            if self.fault:
-                self._record_end()
-        self.fault = what
         try:
+            if self.fault != what:
+                self._record_end()
             self._bench.ledger.fault(self._bench.project.name, self._kind, what, hint, self._bench.utc())
         except CoatcheckError:
-            return  # The ledger itself is what fails: the fault stands in the log and the status.
+            pass  # The ledger itself is what fails: the fault stands in the log and the status.
+        self.fault = what
 
     def clear(self) -> None:
         """The work went on. May raise StateError, and is then to be called again."""

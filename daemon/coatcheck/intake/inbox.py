@@ -13,6 +13,7 @@ from coatcheck.intake.scan import Listing, prune_empty, scan
 _PERIOD: Final[dict[Mode, float]] = {"events": 30.0, "polling": 2.0}  # seconds between full listings
 _SHARE_OF_TIME: Final = 20  # listing may take one part in so many of the time
 _GAP: Final = 0.2  # seconds in which events are folded into one listing
+_GLANCE_PERIOD: Final = 2.0
 _PRUNE_PERIOD: Final = 60.0
 _PRUNE_AGE: Final = 600.0  # seconds that an empty folder stays, for people make one and then fill it
 
@@ -32,6 +33,7 @@ class Inbox:
         self._mode: Mode = "polling"
         self._device: int | None = None
         self._pruned: float | None = None
+        self._glanced = float("-inf")
 
     @property
     def watch(self) -> Mode:
@@ -53,9 +55,14 @@ class Inbox:
             times.append(max(settle_due, self.looked + gap))
         return min(times)
 
+    def glance(self, now: float) -> None:
+        """A quick look whether it is still the folder that is watched: one that is gone cannot ring."""
+        if now - self._glanced >= _GLANCE_PERIOD:
+            self._glanced = now
+            self.rung = self.rung or not self._doorbell.healthy(self._project)
+
     def look(self, now: float) -> Listing:
         """Lists it. Raises InboxFault where that cannot be done, or its file system is not mounted."""
-        self.looked = now
         if not self._doorbell.healthy(self._project):
             self._mode = choose_mode(self._folder, self._setting)
             self._doorbell.watch(self._project, self._folder, self._mode)
@@ -65,6 +72,7 @@ class Inbox:
         self.cost = time.perf_counter() - begun
         self.left_alone = listing.left_alone
         self._refuse_empty_mount_point(listing)
+        self.looked = now
         return listing
 
     def tidy(self, now: float) -> None:
