@@ -149,6 +149,7 @@ class Service:
             self._lines[name] = Line(bench, self._doorbell, time.monotonic, once=self._once)
 
     def _bench(self, project: Project, key: ProjectKey, config: Config) -> Bench:
+        self._vault.prove(project.name, key)
         return Bench(
             project=project,
             key=key,

@@ -174,14 +174,15 @@ def _digest(secret: bytes, fd: int) -> bytes:
 
 def transform(context: Work, batch: Sequence[Instance]) -> list[Staged | Refusal | Unready]:
     """De-identifies each Instance into the staging folder, past the gate. Raises OSError for the outbox's weather."""
-    bench = _Bench()
+    bench = _Bench(_gate(context.job))
     return [_judged(one.arrival, partial(_transform, context, one, bench)) for one in batch]
 
 
 @dataclass(slots=True)
 class _Bench:
-    """What the Instances of one batch share: the UIDs that were replaced, and what repeats from file to file."""
+    """What the Instances of one batch share: the gate, the UIDs that were replaced, and what repeats."""
 
+    gate: Gate
     uids: dict[str, str] = field(default_factory=dict)
     told: int = 0  # so many of the UIDs stand in a result
     repeats: dict[str, Repeats[Made]] = field(default_factory=dict)  # by SOP Class, which decides the plan
@@ -224,7 +225,7 @@ def _rewritten(context: Work, instance: Instance, actions: Context, fd: int, tar
         meta = new_meta(instance.sop_class_uid, actions.uid(instance.sop_uid), head.transfer_syntax)
         with _new_file(target) as out:
             _write(out, meta, pieces, plain, window)
-            _gate(context.job).check(windowed(out), len(meta), head.encoding, rewriter.written)
+            bench.gate.check(windowed(out), len(meta), head.encoding, rewriter.written)
     return len(meta) + pieces.length
 
 

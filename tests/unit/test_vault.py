@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.errors import KeyFileError, StateError
-from coatcheck.keys import ProjectKey
+from coatcheck.keys import ProjectKey, new_key
 from coatcheck.model import Fingerprint
 from coatcheck.vault import Fate, FateState, Kind, PlannedFile, Vault
 
@@ -378,3 +378,14 @@ def test_an_export_pins_no_snapshot_while_its_consumer_dawdles(path: Path, vault
     connection.close()
     assert (busy, pages, folded) == (0, 0, 0)
     reader.close()
+
+
+def test_another_key_under_the_same_name_is_noticed(tmp_path: Path) -> None:
+    first, other = new_key(os.urandom), new_key(os.urandom)
+    vault = Vault.open(tmp_path / "vault.db", {"lung": first})
+    vault.prove("lung", first)
+    vault.prove("lung", first)
+    vault.prove("heart", other)
+
+    with pytest.raises(KeyFileError):
+        vault.prove("lung", other)

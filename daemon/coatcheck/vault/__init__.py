@@ -9,12 +9,13 @@ from __future__ import annotations
 from coatcheck.vault.audits import Audits
 from coatcheck.vault.fates import Fates
 from coatcheck.vault.mappings import Mappings
+from coatcheck.vault.proofs import Proofs
 from coatcheck.vault.rows import AuditRow, Fate, FateRow, FateState, Kind, PlannedFile
 
 __all__ = ["AuditRow", "Fate", "FateRow", "FateState", "Kind", "PlannedFile", "Vault"]
 
 
-class Vault(Mappings, Fates, Audits):
+class Vault(Mappings, Fates, Audits, Proofs):
     """vault.db, open for as long as the service runs or a command needs it.
 
     Every method raises StateError where the database cannot be used, a row cannot be opened or its sealing key is

@@ -79,3 +79,9 @@ def m003_audit(db: Database) -> None:
         )
         """
     )
+
+
+@migrations()
+def m004_proofs(db: Database) -> None:
+    """Which key a project began with: a keyed constant, from which the key cannot be told."""
+    db.conn.execute("CREATE TABLE proofs (project TEXT PRIMARY KEY, proof BLOB NOT NULL)")
