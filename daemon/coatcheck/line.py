@@ -27,7 +27,7 @@ from coatcheck.job import Phase, StudyJob
 from coatcheck.model import Arrival, Directory, Fingerprint, Identity, Instance, Refusal, Unready
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
-from coatcheck.recovery import recover
+from coatcheck.recovery import Recovery
 from coatcheck.single import SingleFile
 from coatcheck.weather import Weather
 
@@ -58,6 +58,7 @@ class Line:
         self._unread: dict[float, int] = {}  # settled files that are not read yet, by the time at which they settled
         self._jobs: list[StudyJob] = []
         self._singles: list[SingleFile] = []
+        self._recovery = Recovery(bench)
         self._recovered = False
 
     def tick(self, now: float) -> None:
@@ -86,7 +87,8 @@ class Line:
     def _work(self, now: float) -> bool:
         """Everything behind the inbox."""
         if not self._recovered:
-            recover(self.bench)
+            if not self._recovery.step():
+                return False
             self._outbox_device = os.stat(self.bench.project.outbox).st_dev
             self._recovered = True
         self._achieved = False

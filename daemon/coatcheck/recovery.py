@@ -6,31 +6,45 @@ import logging
 
 from coatcheck.bench import Bench
 from coatcheck.delivery import folder as outbox
+from coatcheck.disposal import Disposal
 from coatcheck.job import close_delivery
 from coatcheck.ledger import DeliveryRow, DeliveryState, Note, RefusalState
-from coatcheck.originals import carry_out
 from coatcheck.vault import FateRow, FateState
 
 
-def recover(bench: Bench) -> None:
-    """Brings one project to a state from which its inbox can be listed. Raises weather, and can be called again then.
+class Recovery:
+    """Brings one project to a state from which its inbox can be listed.
 
     ``open`` is abandoned, for its files still lie in the inbox. ``staged`` is released: it was whole and durable.
     ``released`` and ``quarantined`` go on with their originals. Repeating any of it does no harm.
     """
-    project = bench.project
-    unfinished = bench.ledger.unfinished(project.name)
-    for row in unfinished:
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._disposal: Disposal | None = None
+
+    def step(self) -> bool:
+        """Goes on as far as it can; True when all is repaired. Raises weather; call it again later."""
+        bench = self._bench
+        if self._disposal is None:
+            _deliveries(bench)
+            self._disposal = _fates(bench)
+        if not self._disposal.step():
+            return False
+        for row in bench.ledger.unfinished(bench.project.name):
+            close_delivery(bench, row.id)
+        for refusal in bench.ledger.refusals(bench.project.name, state=RefusalState.PLANNED):
+            bench.ledger.refusal_done(refusal.id, bench.utc())  # Its files were set aside, now or before the crash.
+        return True
+
+
+def _deliveries(bench: Bench) -> None:
+    for row in bench.ledger.unfinished(bench.project.name):
         if row.state is DeliveryState.OPEN:
             _abandon(bench, row, Note.FOUND_UNFINISHED)
         elif row.state is DeliveryState.STAGED:
             _release(bench, row)
-    outbox.sweep(project.outbox, ())
-    _fates(bench)
-    for row in bench.ledger.unfinished(project.name):
-        close_delivery(bench, row.id)
-    for refusal in bench.ledger.refusals(project.name, state=RefusalState.PLANNED):
-        bench.ledger.refusal_done(refusal.id, bench.utc())  # Its files were set aside, now or before the crash.
+    outbox.sweep(bench.project.outbox, ())
 
 
 def _abandon(bench: Bench, row: DeliveryRow, note: Note) -> None:
@@ -50,20 +64,14 @@ def _release(bench: Bench, row: DeliveryRow) -> None:
         _abandon(bench, row, Note.FAULT)
 
 
-def _fates(bench: Bench) -> None:
-    """Carries out what belongs to a committed outcome, and drops the other plans: their work is repeated."""
-    planned = bench.vault.planned(bench.project.name)
-    committed = [row for row in planned if _is_committed(bench, row)]
-    lost = [row for row in planned if row not in committed]
+def _fates(bench: Bench) -> Disposal:
+    """What belongs to a committed outcome is to be carried out; other plans are dropped: their work is repeated."""
+    committed: list[FateRow] = []
+    lost: list[FateRow] = []
+    for row in bench.vault.planned(bench.project.name):
+        (committed if _is_committed(bench, row) else lost).append(row)
     bench.vault.settle_fate([row.id for row in lost], FateState.SUPERSEDED)
-    results = carry_out(bench.places, [row.file for row in committed])
-    for state in (FateState.DONE, FateState.SUPERSEDED):
-        bench.vault.settle_fate(
-            [row.id for row, result in zip(committed, results, strict=True) if result is state], state
-        )
-    for result in results:
-        if isinstance(result, OSError):
-            raise result
+    return Disposal(bench, [(row.id, row.file) for row in committed])
 
 
 def _is_committed(bench: Bench, row: FateRow) -> bool:
