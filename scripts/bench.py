@@ -59,10 +59,11 @@ def measure(work: Path, kind: str, wanted: argparse.Namespace) -> dict[str, obje
     copies: list[Measured] = []
     runs: list[Measured] = []
     for _ in range(wanted.rounds):
-        turns = [lambda: copies.append(copy(work, corpus)), lambda: runs.append(run(work, corpus, wanted.profile))]
-        random.shuffle(turns)
-        for turn in turns:
-            turn()
+        for of_copy in random.sample((True, False), 2):
+            if of_copy:
+                copies.append(copy(work, corpus))
+            else:
+                runs.append(run(work, corpus, wanted.profile))
     shutil.rmtree(corpus)
     return report(kind, files, copies, runs)
 
