@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.acceptance.house import House, tree, wait_until
-from tests.tools.bodies import patterns_of
+from tests.tools.bodies import patterns_of, without_new_uids
 from tests.tools.judge import judge, mapping_by_uid, search_elsewhere
 from tests.tools.key import KEPT, AnswerKey
 from tests.tools.plant import plant
@@ -52,7 +52,7 @@ def tokens_in(content: bytes, key: AnswerKey, shortest: int = 5) -> list[bytes]:
                 if len(pattern) >= shortest:
                     folded = pattern.lower()
                     wanted.setdefault(int.from_bytes(folded[:shortest], "little"), []).append(folded)
-    content = content.lower()
+    content = without_new_uids(content).lower()
     letters = np.frombuffer(content, np.uint8).astype(np.uint64)
     starts = sum(letters[place : len(letters) - shortest + place] << np.uint64(8 * place) for place in range(shortest))
     begun = np.intersect1d(starts, np.array(list(wanted), np.uint64))

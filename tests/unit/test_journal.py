@@ -159,13 +159,13 @@ def test_a_message_that_does_not_fit_its_arguments_is_still_a_line(lines: io.Str
 
 
 def test_a_librarys_words_are_left_out(lines: io.StringIO) -> None:
-    logging.getLogger("watchdog").warning("Invalid value for VR DA: %s", SECRET)
+    logging.getLogger("a_library").warning("Invalid value for VR DA: %s", SECRET)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(True)  # pytest's own recording of warnings stands in between
         warnings.warn(f"Invalid value for VR DA: {SECRET}", stacklevel=1)
 
-    assert "warning - -: watchdog reported something at unit/test_journal.py:" in lines.getvalue()
+    assert "warning - -: a_library reported something at unit/test_journal.py:" in lines.getvalue()
     assert "py.warnings reported something at " in lines.getvalue()
     assert SECRET not in lines.getvalue()
 
