@@ -1,39 +1,13 @@
-"""What can be done to a value. Each action is one function from an encoded value to another one, or to None.
-
-None means that the action cannot be done to this value; the rule's fallback is done then. Values come without regard
-to padding and leave without it. What comes out is ASCII, so it fits every character set (PS3.5 6.1.1).
+"""The actions that need no settings, which are all that the standard's tables need. What comes out is ASCII, so it fits
+every character set (PS3.5 6.1.1).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from coatcheck.deid import dates, pseudonyms
-from coatcheck.deid.standard import is_registered
-
-
-@dataclass(slots=True, kw_only=True)
-class Context:
-    """What the actions on one Instance need to know, and the UIDs that they replaced (original → new)."""
-
-    secret: bytes = field(repr=False)
-    subject: str
-    shift_days: int = field(repr=False)
-    uids: dict[str, str] = field(default_factory=dict, repr=False)
-
-    def uid(self, original: str) -> str:
-        """The new UID for an original one; one that is registered in PS3.6 Annex A stays."""
-        known = self.uids.get(original)
-        if known is None:
-            if is_registered(original):
-                return original
-            known = self.uids[original] = pseudonyms.uid(self.secret, original)
-        return known
-
-
-Action = Callable[[bytes, str, Context], bytes | None]
+from coatcheck.deid.actions.context import Context
 
 _DUMMIES = {
     "AE": b"REMOVED",
@@ -101,14 +75,6 @@ def cap_age(value: bytes, vr: str, context: Context) -> bytes | None:
     return None if capped is None else capped.encode("ascii")
 
 
-ACTIONS: dict[str, Action] = {
-    "remove": remove,
-    "empty": empty,
-    "dummy": dummy,
-    "uid": uid,
-    "subject": subject,
-    "shift-date": shift_date,
-    "cap-age": cap_age,
-    "keep-time": keep_time,
-}
-"""Every action by the name that rules use; ``keep`` is the one that needs no function."""
+def keep(value: bytes, vr: str, context: Context) -> bytes | None:
+    """K: the value as it is."""
+    return value
