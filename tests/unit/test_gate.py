@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import io
+import zipfile
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +15,8 @@ from hypothesis import strategies as st
 from coatcheck.deid.elements import EXPLICIT_LITTLE
 from coatcheck.deid.gate import Gate
 from coatcheck.deid.part10 import new_meta
-from coatcheck.deid.spellings import Patterns, date_spellings
+from coatcheck.deid.patterns import Patterns
+from coatcheck.deid.spellings import date_spellings
 from coatcheck.errors import Refused
 from coatcheck.ledger.guard import is_detail
 from coatcheck.model import Identity
@@ -38,7 +45,7 @@ def text(value: str, vr: str = "LO") -> bytes:
 
 @pytest.mark.parametrize("value", ["Mallory", "of mallory's", "EVE", "Anne", "x Mallory^Eve Anne^^Dr. y"])
 def test_a_name_is_found_whole_and_in_its_parts(value: str) -> None:
-    assert found(text(value), NAME) == "(0008,0104)"
+    assert found(text(value), NAME) == "(0008,0104) name"
 
 
 @pytest.mark.parametrize("value", ["Evening", "Dr. Who", "Annex", "Malory", "believer"])
@@ -96,9 +103,9 @@ def test_a_date_has_many_spellings_and_its_year_is_in_each(day: object) -> None:
 def test_dates_that_an_action_wrote_are_no_find_and_others_are() -> None:
     data = raw(0x00080020, "DA", b"19600229")
 
-    assert found(data, Identity("date", "19600229")) == "(0008,0020)"
+    assert found(data, Identity("date", "19600229")) == "(0008,0020) date"
     assert found(data, Identity("date", "19600229"), written={(0x00080020, b"19600229")}) is None
-    assert found(data, Identity("date", "19600229"), written={(0x00080021, b"19600229")}) == "(0008,0020)"
+    assert found(data, Identity("date", "19600229"), written={(0x00080021, b"19600229")}) == "(0008,0020) date"
 
 
 def test_the_subject_is_its_own_and_no_find() -> None:
@@ -108,16 +115,16 @@ def test_the_subject_is_its_own_and_no_find() -> None:
 def test_the_path_names_the_items() -> None:
     inside = raw(0x00082218, "SQ", raw_item(b"") + raw_item(text("Mallory")))
 
-    assert found(raw(0x00081140, "SQ", raw_item(inside)), NAME) == "(0008,1140)[0](0008,2218)[1](0008,0104)"
+    assert found(raw(0x00081140, "SQ", raw_item(inside)), NAME) == "(0008,1140)[0](0008,2218)[1](0008,0104) name"
 
 
 def test_pixels_are_not_searched_and_what_stands_before_them_is() -> None:
     assert found(raw(0x7FE00010, "OB", b"Mallory "), NAME) is None
-    assert found(raw(0x7FE00001, "OV", b"Mallory "), NAME) == "(7FE0,0001)"
+    assert found(raw(0x7FE00001, "OV", b"Mallory "), NAME) == "(7FE0,0001) name"
 
 
 def test_the_file_meta_is_searched() -> None:
-    assert found(UIDS, Identity("uid", "2.25.1")) == "(0002,0003)"
+    assert found(UIDS, Identity("uid", "2.25.1")) == "(0002,0003) uid"
 
 
 @pytest.mark.parametrize("place", [0, (1 << 18) - 3, 2 * (1 << 18) - 100, 3 * (1 << 18) - 8])
@@ -125,7 +132,7 @@ def test_a_large_value_is_searched_at_every_place(place: int) -> None:
     data = bytearray(3 * (1 << 18))
     data[place : place + 8] = b"Mallory "
 
-    assert found(raw(0x00282000, "OB", bytes(data)), NAME) == "(0028,2000)"
+    assert found(raw(0x00282000, "OB", bytes(data)), NAME) == "(0028,2000) name"
     assert found(raw(0x00282000, "OB", bytes(len(data))), NAME) is None
 
 
@@ -159,3 +166,132 @@ def test_an_umlaut_has_several_spellings(spelled: str) -> None:
 
 def test_an_empty_identity_finds_nothing() -> None:
     assert found(text("anything") + raw(0x00282000, "OB", bytes(10))) is None
+
+
+# -- What hides -------------------------------------------------------------------------------------------------------
+
+BYTES = 0x00282000
+
+
+def kind_of(value: bytes, vr: str, *identity: Identity, charset: tuple[str, ...] = ("latin-1",)) -> str | None:
+    return Gate(identity, SUBJECT).kind_in(value, vr, charset)
+
+
+def zipped(content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("before", [b"", b"x", b"xx", b"any thing "])
+@pytest.mark.parametrize("vr", ["LT", "OB"])
+def test_it_reads_base64_at_each_alignment_and_hexadecimal_digits(before: bytes, vr: str) -> None:
+    for spelled in (b"Mallory", b"MALLORY", b"mallory"):
+        data = before + spelled + b"?>~"
+        for hidden in (base64.b64encode(data), base64.urlsafe_b64encode(data), data.hex().encode()):
+            assert kind_of(b"k=" + hidden, vr, NAME) == "name"
+    assert kind_of(base64.b64encode(b"somebody else"), vr, NAME) is None
+
+
+@pytest.mark.parametrize("hidden", [b"M%61llory", b"%4d%61llory", b"M&#97;llory", b"M&#x61;llory", b"M%2561llory"])
+@pytest.mark.parametrize("vr", ["LT", "LO", "UR", "OB", "UN"])
+def test_it_reads_behind_escapes(hidden: bytes, vr: str) -> None:
+    assert kind_of(b"x " + hidden, vr, NAME) == "name"
+
+
+@pytest.mark.parametrize(
+    "pack", [zlib.compress, gzip.compress, zipped, lambda data: zlib.compress(gzip.compress(data))]
+)
+@pytest.mark.parametrize("vr", ["OB", "OW", "UN"])
+def test_it_looks_into_streams(pack: object, vr: str) -> None:
+    assert callable(pack)
+    content = pack(b"of Mallory, born")
+
+    assert found(raw(BYTES, vr, b"\0\1" + content + b"\2"), NAME) == "(0028,2000) name"
+    assert found(raw(BYTES, vr, bytes((1 << 18) - 5) + content + bytes(1 << 18)), NAME) == "(0028,2000) name"
+    assert found(raw(BYTES, vr, pack(b"of somebody else")), NAME) is None
+
+
+def test_a_stream_that_is_too_long_to_be_searched_is_refused() -> None:
+    bomb = zlib.compress(bytes((1 << 24) + 1))
+    meta = new_meta("1.2.840.10008.5.1.4.1.1.2", "2.25.1", EXPLICIT)
+
+    with pytest.raises(Refused) as refused:
+        Gate([NAME], SUBJECT).check(window_of(meta + raw(BYTES, "OB", bomb)), len(meta), EXPLICIT_LITTLE, set())
+
+    assert (refused.value.reason, refused.value.detail) == (Reason.TOO_LARGE, "(0028,2000)")
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-8", "latin-1", "cp1252", "mac-roman"])
+@pytest.mark.parametrize("charset", [("utf-8",), ("latin-1",), ("shift_jis",)])
+@pytest.mark.parametrize("vr", ["LO", "CS", "UT"])
+def test_a_wrongly_declared_character_set_hides_nothing(codec: str, charset: tuple[str, ...], vr: str) -> None:
+    assert kind_of("Müller".encode(codec), vr, Identity("name", "Müller^A"), charset=charset) == "name"
+    assert kind_of("Mallory".encode(codec), vr, NAME, charset=charset) == "name"
+
+
+@pytest.mark.parametrize(
+    ("identity", "value", "kind"),
+    [
+        (Identity("date", "19600229"), "b 29/02/60 x", "date"),
+        (Identity("date", "19600229"), "b 60-02-29", "date"),
+        (Identity("date", "19600229"), "600229", "date"),
+        (Identity("date", "19600229"), "1600229", None),
+        (Identity("date", "19600229"), "1.29.02.60", None),
+        (Identity("date", "19600229"), "29th of February, 1960", "date"),
+        (Identity("date", "19600229"), "29. Februar 1960", "date"),
+        (Identity("phone", "+49 (30) 1234-5678"), "030/123 456 78", "phone"),
+        (Identity("phone", "+49 (30) 1234-5678"), "1234 5678", None),
+        (Identity("phone", "+49 (30) 1234-5678"), "234.56.78", "phone"),
+        (Identity("id", "12345678"), "123-45-678", "id"),
+        (Identity("id", "12345678"), "0123-45-6789", None),
+        (Identity("institution", "Saint Elsewhere"), "SAINT_ELSEWHERE", "institution"),
+        (Identity("institution", "Is Elsewhere"), "thiselsewhere", None),
+        (Identity("name", "Doe^X"), "CT_DOE_HEAD", "name"),
+        (Identity("name", "Doe^X"), "headDoe3", "name"),
+        (Identity("name", "Doe^X"), "DOEHEAD shadoes", None),
+        (Identity("name", "Ob^X"), "OB_GENERAL", None),
+        (Identity("name", "Ob^X"), "OB GENERAL", "name"),
+        (Identity("name", "Mueller^X"), "Müller", "name"),
+        (Identity("name", "Żółwińska"), "ZOLWINSKA", "name"),
+        (Identity("name", "O'Hara"), "ohara", "name"),
+        (Identity("device", "1.2.3.4"), "1.2.3.4", "device"),
+        (Identity("station", "CTAWP"), "ctawp1", "station"),
+    ],
+)
+def test_it_tells_the_kind_of(identity: Identity, value: str, kind: str | None) -> None:
+    assert kind_of(value.encode(), "LO", identity, charset=("utf-8",)) == kind
+
+
+def test_what_an_option_keeps_is_not_searched() -> None:
+    kinds = ["institution", "device", "uid", "date"]
+    identity = [
+        Identity(kind, "1.2.3.4" if kind == "uid" else "20200131" if kind == "date" else kind) for kind in kinds
+    ]
+    value = b"institution device 1.2.3.4 20200131"
+
+    assert Gate(identity, SUBJECT, frozenset(kinds)).kind_in(value, "LO", ()) is None
+    for kind in kinds:
+        assert Gate(identity, SUBJECT, frozenset(kinds) - {kind}).kind_in(value, "LO", ()) == kind
+
+
+def test_a_rule_may_permit_an_element_and_no_other() -> None:
+    meta = new_meta("1.2.840.10008.5.1.4.1.1.2", "2.25.1", EXPLICIT)
+    asked: list[tuple[tuple[int, ...], int, str]] = []
+
+    def permits(path: tuple[int, ...], tag: int, vr: str) -> bool:
+        asked.append((path, tag, vr))
+        return tag == 0x00080104
+
+    gate = Gate([NAME], SUBJECT)
+    allowed = meta + raw(0x00082218, "SQ", raw_item(raw(0x00080100, "SH", b"x ") + text("Mallory")))
+    for _ in range(3):
+        gate.check(window_of(allowed), len(meta), EXPLICIT_LITTLE, set(), permits)
+    assert asked == [((0x00082218,), 0x00080104, "LO")] * 3
+
+    with pytest.raises(Refused):
+        gate.check(window_of(allowed), len(meta), EXPLICIT_LITTLE, set())
+    other = meta + raw(0x00081030, "LO", b"Mallory")
+    with pytest.raises(Refused, match="identity-found"):
+        gate.check(window_of(other), len(meta), EXPLICIT_LITTLE, set(), permits)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from coatcheck.deid.identity import ID_TAGS, PHONE_TAGS, PLACE_TAGS, kind_of, values
+from coatcheck.deid.identity import (
+    DEVICE_TAGS,
+    ID_TAGS,
+    INSTITUTION_TAGS,
+    KINDS,
+    PHONE_TAGS,
+    PLACE_TAGS,
+    STATION_TAGS,
+    kind_of,
+    values,
+)
 from coatcheck.model import Identity
 
 
@@ -13,7 +23,13 @@ from coatcheck.model import Identity
     [
         (0x00100020, "LO", "id"),
         (0x00080050, "SH", "id"),
-        (0x00080080, "LO", "place"),
+        (0x00080080, "LO", "institution"),
+        (0x00080081, "ST", "institution"),
+        (0x00081010, "SH", "station"),
+        (0x00400242, "SH", "station"),
+        (0x00181000, "LO", "device"),
+        (0x00181002, "UI", "device"),
+        (0x00101040, "LO", "place"),
         (0x00102154, "SH", "phone"),
         (0x00100010, "PN", "name"),
         (0x00100010, "UN", "name"),
@@ -31,7 +47,10 @@ def test_the_kind_of(tag: int, vr: str, kind: str | None) -> None:
 
 
 def test_no_tag_has_two_kinds() -> None:
-    assert len(ID_TAGS | PLACE_TAGS | PHONE_TAGS) == len(ID_TAGS) + len(PLACE_TAGS) + len(PHONE_TAGS)
+    lists = [ID_TAGS, DEVICE_TAGS, STATION_TAGS, INSTITUTION_TAGS, PLACE_TAGS, PHONE_TAGS]
+
+    assert len(frozenset().union(*lists)) == sum(map(len, lists))
+    assert {kind_of(tag, "LO") for tags in lists for tag in tags} < set(KINDS)
 
 
 def test_each_of_several_values_counts() -> None:
@@ -45,6 +64,7 @@ def test_an_empty_value_identifies_nobody(empty: bytes) -> None:
 
 def test_registered_uids_identify_nobody() -> None:
     assert values("uid", b"1.2.840.10008.1.2\\1.2.3.4", ("latin-1",)) == [Identity("uid", "1.2.3.4")]
+    assert values("device", b"1.2.840.10008.1.2\\1.2.3.4", ("latin-1",)) == [Identity("device", "1.2.3.4")]
 
 
 def test_a_value_is_decoded_by_its_character_set() -> None:

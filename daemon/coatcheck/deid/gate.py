@@ -5,14 +5,13 @@ wrote: a shifted date may well be another date of the same Study. A value that w
 
 Short identities (under four letters; under two beyond ASCII) count as whole values and whole words of text only, or a
 Patient ID `1` would be found in everything. Digits alone are not searched in UIDs, and in numbers only as a whole
-value.
+value. Text is read by its character set and as other ones, behind escapes and in base64, and streams are inflated.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from coatcheck.deid.charsets import decode, encodings_of
 from coatcheck.deid.dictionary import vr_of
@@ -29,9 +28,11 @@ from coatcheck.deid.elements import (
     tag_text,
 )
 from coatcheck.deid.facts import CHARACTER_SET
+from coatcheck.deid.hidden import INFLATED_MAX, Read, streams, unescaped
+from coatcheck.deid.patterns import Patterns, Span, patterns_of
 from coatcheck.deid.pixels import PIXEL_TAGS
+from coatcheck.deid.references import MOST, REFERENCE_TAGS, Noted
 from coatcheck.deid.repeats import Repeats
-from coatcheck.deid.spellings import Patterns
 from coatcheck.errors import Refused
 from coatcheck.model import Identity
 from coatcheck.reasons import Reason
@@ -40,117 +41,182 @@ _TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _WORDY = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _NUMBERS = frozenset({"AS", "DS", "IS", "TM"})
 _DATES = frozenset({"DA", "DT"})
-_UID = re.compile(r"\d+(?:\.\d+){2,}")
-_WORD = re.compile(r"\w+")
+_PACKED = frozenset({"OB", "OW", "UN"})  # their values may hold deflated streams
 _CHUNK = 1 << 18
 _CLEAN_MAX = 20_000  # values, of
 _CLEAN_LENGTH = 512  # bytes at most: what repeats in a Study is short
+_DEPTH = 3  # escapes of escapes, streams in streams
 
 Written = set[tuple[int, bytes]]
+Path = tuple[int, ...]
+Permits = Callable[[Path, int, str], bool]
+
+
+class Clean(NamedTuple):
+    """What a part that names nobody said: how text is to be read from its end on, and what it refers to."""
+
+    charset: tuple[str, ...]
+    references: tuple[str, ...]
 
 
 class Gate:
-    """Searches results for one Study's identities. Kept for the Study's batches: it remembers what it found clean."""
+    """Searches results for one Study's identities. Kept for the Study's batches: it remembers what it found clean.
 
-    def __init__(self, identity: Iterable[Identity], subject: str) -> None:
-        self._patterns = Patterns(identity)
+    ``kept`` are the kinds of identity that an option of the profile keeps: they are not searched.
+    """
+
+    def __init__(self, identity: Iterable[Identity], subject: str, kept: frozenset[str] = frozenset()) -> None:
+        self._patterns = patterns_of(frozenset(one for one in identity if one.kind not in kept))
         self._own = frozenset({subject.encode("ascii"), b"REMOVED", b"COATCHECK"})
         self._clean: set[tuple[str, tuple[str, ...], bytes]] = set()
-        self._repeats = Repeats[tuple[str, ...]]()
+        self._repeats = Repeats[Clean]()
 
-    def check(self, window: Window, start: int, encoding: Encoding, written: Written) -> None:
-        """Refuses a result as identity-found, with the path of the tag. ``start`` is where its Data Set begins."""
-        walk = _Walk(self, window, written)
-        walk.data_set(132, start, EXPLICIT_LITTLE, (), "", 0)
+    def check(
+        self, window: Window, start: int, encoding: Encoding, written: Written, permits: Permits | None = None
+    ) -> tuple[str, ...]:
+        """Refuses a result as identity-found, with the path of the tag and the kind of identity.
+
+        Gives the UIDs of Instances and Studies that the result refers to, each once.
+
+        ``start`` is where its Data Set begins. ``permits`` is asked with the tags of the sequences around an element,
+        its own tag and its VR, and only where it names somebody: whether a rule of the profile allows that in writing.
+        Raises Refused as too-large where a deflated stream holds more than can be searched.
+        """
+        walk = _Walk(self, window, written, permits)
+        walk.data_set(132, start, EXPLICIT_LITTLE, (), (), 0)
         walk.top(start, encoding, self._repeats)
+        return tuple(walk.references)[:MOST]
 
     def names_nobody(self, value: bytes, vr: str, charset: tuple[str, ...]) -> bool:
         """Whether none of the identities is in a value."""
+        return self.kind_in(value, vr, charset) is None
+
+    def kind_in(self, value: bytes, vr: str, charset: tuple[str, ...]) -> str | None:
+        """The kind of an identity that is in a value; None where there is none."""
         key = (vr, charset, value)
         if key in self._clean or value.strip(b" \0") in self._own:
-            return True
-        if self._found(value, vr, charset):
-            return False
-        if len(value) <= _CLEAN_LENGTH:
+            return None
+        kind = kind_found(self._patterns, value, vr, charset)
+        if kind is None and vr in _PACKED:
+            kind = self.kind_in_streams(value, 0, len(value), lambda begin, end: value[begin:end])
+        if kind is None and len(value) <= _CLEAN_LENGTH:
             if len(self._clean) >= _CLEAN_MAX:
                 self._clean.clear()
             self._clean.add(key)
-        return True
+        return kind
 
     def overlap(self) -> int:
         """How many bytes two pieces of a value must share, so that nothing is missed where they meet."""
         return 4 * self._patterns.longest + 64
 
-    def _found(self, value: bytes, vr: str, charset: tuple[str, ...]) -> bool:
-        known = self._patterns
-        if vr == "UI":
-            return any(one.strip(" \0") in known.uids for one in value.decode("latin-1").split("\\"))
-        folded = _folded(value, vr, charset)
-        if any(part in folded for part in known.parts):
-            return True
-        if vr in _NUMBERS:
-            return any(len(one) > 5 and one in known.digits for one in map(str.strip, folded.split("\\")))
-        if any(part in folded for part in known.digits):
-            return True
-        if any(year in folded for year in known.years) and any(date in folded for date in known.dates):
-            return True
-        if known.uids and any(_names_uid(one, known.uids) for one in _UID.findall(folded)):
-            return True
-        if vr in _WORDY and known.words and not known.words.isdisjoint((folded.strip(), *_WORD.findall(folded))):
-            return True
-        return not (value.isascii() and b"\x1b" not in value) and any(form in value for form in known.raw)
+    def kind_in_streams(self, piece: bytes, at: int, end: int, read: Read, depth: int = 1) -> str | None:
+        """The kind of an identity in what is deflated in a value, of which ``piece`` begins at ``at``."""
+        total = 0
+        for _, _, content in streams(piece, at, end, read):
+            for part in _overlapping(content, self.overlap()):
+                total += len(part)
+                if total > INFLATED_MAX:
+                    raise Refused(Reason.TOO_LARGE)
+                kind = kind_found(self._patterns, part, "UN", ())
+                if kind is None and depth < _DEPTH:
+                    kind = self.kind_in_streams(part, 0, len(part), _reader(part), depth + 1)
+                if kind is not None:
+                    return kind
+        return None
 
 
-def _folded(value: bytes, vr: str, charset: tuple[str, ...]) -> str:
-    """A value as it is compared: text by its character set; other bytes as they are, and without zeros (UTF-16)."""
+def _reader(data: bytes) -> Read:
+    return lambda begin, end: data[begin:end]
+
+
+def _overlapping(content: Iterator[bytes], overlap: int) -> Iterator[bytes]:
+    """What comes in small pieces, in larger ones that share some bytes."""
+    held = b""
+    for piece in content:
+        held += piece
+        if len(held) >= _CHUNK:
+            yield held
+            held = held[-overlap:]
+    if held:
+        yield held
+
+
+def kind_found(known: Patterns, value: bytes, vr: str, charset: tuple[str, ...]) -> str | None:
+    """The kind of an identity that is in a value, by the rules for its VR; deflated streams are not looked into."""
+    if vr == "UI":
+        return known.in_uids(value.decode("latin-1"))
+    if vr in _NUMBERS:
+        return known.in_number(value.decode("latin-1"))
+    for hit in _hits(known, value, vr, charset):
+        return hit.kind
+    return None
+
+
+def _hits(known: Patterns, value: bytes, vr: str, charset: tuple[str, ...]) -> Iterator[Span]:
+    wordy = vr in _WORDY
+    yield from known.in_raw(value)
     if vr in _TEXT:
-        text = decode(value, charset or ("latin-1",)).casefold()
-        return text if text.isascii() else unicodedata.normalize("NFKC", text)
-    text = value.decode("latin-1").casefold()
-    return text + " " + text.replace("\0", "") if "\0" in text else text
+        yield from hits_in_text(known, decode(value, charset or ("latin-1",)), wordy)
+    else:
+        yield from known.spans_of_bytes(value)
+        if b"%" in value or b"&" in value or b"\\u" in value:
+            text = value.decode("latin-1")
+            opened = unescaped(text)
+            if opened != text:
+                yield from hits_in_text(known, opened, False)
+    if b"\0" in value:
+        yield from _hits(known, value.replace(b"\0", b""), vr, charset)
 
 
-def _names_uid(token: str, uids: set[str]) -> bool:
-    """Whether a run of digits and dots is one of the UIDs, or goes on from one."""
-    while token.count(".") >= 2:
-        if token in uids:
-            return True
-        token = token.rpartition(".")[0]
-    return False
+def hits_in_text(known: Patterns, text: str, wordy: bool) -> Iterator[Span]:
+    """Identities in a text, and in what its escapes stand for; the places are those of the text that was searched."""
+    for _ in range(_DEPTH):
+        yield from known.spans(text, wordy=wordy)
+        before, text = text, unescaped(text)
+        if text == before:
+            return
 
 
 class _Walk:
     """One result on its way through the gate."""
 
-    def __init__(self, gate: Gate, window: Window, written: Written) -> None:
+    def __init__(self, gate: Gate, window: Window, written: Written, permits: Permits | None) -> None:
         self._gate = gate
         self._window = window
         self._written = written
+        self._permits = permits
+        self._permitted = 0
         self._ends: Ends = {}
+        self._noted = Noted()
+        self.references: dict[str, None] = {}
 
-    def top(self, start: int, encoding: Encoding, repeats: Repeats[tuple[str, ...]]) -> None:
+    def top(self, start: int, encoding: Encoding, repeats: Repeats[Clean]) -> None:
         """The top level. A run of elements that was found clean, as a whole, in another file is so in this one."""
         charset: tuple[str, ...] = ()
         for part in repeats.walk(self._window, start, encoding, self._ends):
             if part.tags[0] in PIXEL_TAGS:
                 return
-            if part.memo is None:
+            clean = part.memo
+            if clean is None:
+                before, self._noted = self._permitted, Noted()
                 for found in part.found:
-                    charset = self._element(found, encoding, charset, "", 0)
-                if part.fixed is not None:
-                    part.memo = charset
-            else:
-                charset = part.memo
+                    charset = self._element(found, encoding, charset, (), 0)
+                clean = Clean(charset, tuple(self._noted.uids))
+                if part.fixed is not None and self._permitted == before:
+                    part.memo = clean
+            charset = clean.charset
+            if clean.references:
+                self.references.update(dict.fromkeys(clean.references))
 
     def data_set(
-        self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int
+        self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: Path, depth: int
     ) -> None:
         """A Data Set of an item, or the File Meta Information."""
         for found in elements(self._window, begin, end, encoding, self._ends, depth):
             charset = self._element(found, encoding, charset, path, depth)
 
     def _element(
-        self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int
+        self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: Path, depth: int
     ) -> tuple[str, ...]:
         """One element; gives the character set of those that follow. Raises Refused where it names somebody."""
         tag, vr, _, value, value_end, _ = found
@@ -162,23 +228,45 @@ class _Walk:
             data = self._window.bytes(value, value_end)
             if tag == CHARACTER_SET:
                 charset = encodings_of(data)
+            elif tag in REFERENCE_TAGS:
+                self._noted.note(tag, data)
             written = vr in _DATES and (tag, data.rstrip(b" \0")) in self._written
-            if not written and not self._gate.names_nobody(data, vr, charset):
-                raise _refused(path, tag)
+            if not written:
+                try:
+                    kind = self._gate.kind_in(data, vr, charset)
+                except Refused as refused:
+                    raise Refused(refused.reason, _path_text(path, tag)) from None
+                self._judge(kind, found, path)
         return charset
 
-    def _sequence(self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: str, depth: int) -> None:
-        inside, before = item_encoding(found, encoding), path + tag_text(found.tag)
+    def _judge(self, kind: str | None, found: Element, path: Path) -> None:
+        """Refuses an element that names somebody, unless a rule permits it."""
+        if kind is None:
+            return
+        if self._permits is None or not self._permits(path[::2], found.tag, found.vr):
+            raise Refused(Reason.IDENTITY_FOUND, f"{_path_text(path, found.tag)} {kind}")
+        self._permitted += 1
+
+    def _sequence(self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: Path, depth: int) -> None:
+        inside = item_encoding(found, encoding)
         for index, (begin, end) in enumerate(items(self._window, found, inside, self._ends, depth)):
-            self.data_set(begin, end, inside, charset, f"{before}[{index}]", depth)
+            self.data_set(begin, end, inside, charset, (*path, found.tag, index), depth)
 
-    def _bulk(self, found: Element, path: str) -> None:
+    def _bulk(self, found: Element, path: Path) -> None:
         """A large value that is no pixel data, searched piece by piece with an overlap."""
-        for begin in range(found.value, found.value_end, _CHUNK - self._gate.overlap()):
-            piece = self._window.bytes(begin, min(begin + _CHUNK, found.value_end))
-            if not self._gate.names_nobody(piece, "UN", ()):
-                raise _refused(path, found.tag)
+        gate, window = self._gate, self._window
+        for begin in range(found.value, found.value_end, _CHUNK - gate.overlap()):
+            piece = window.bytes(begin, min(begin + _CHUNK, found.value_end))
+            kind = gate.kind_in(piece, "OF", ())
+            if kind is None and found.vr in _PACKED:
+                try:
+                    kind = gate.kind_in_streams(piece, begin, found.value_end, window.bytes)
+                except Refused as refused:
+                    raise Refused(refused.reason, _path_text(path, found.tag)) from None
+            self._judge(kind, found, path)
 
 
-def _refused(path: str, tag: int) -> Refused:
-    return Refused(Reason.IDENTITY_FOUND, path + tag_text(tag))
+def _path_text(path: Path, tag: int) -> str:
+    """A path as text; in ``path`` stand tags of sequences and numbers of items by turns."""
+    around = zip(path[::2], path[1::2], strict=True)
+    return "".join(f"{tag_text(outer)}[{index}]" for outer, index in around) + tag_text(tag)

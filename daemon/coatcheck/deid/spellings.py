@@ -1,99 +1,79 @@
-"""How an identity may be spelled where it should not be: as a whole, in parts, in other cases, encodings and orders."""
+"""How an identity may be spelled where it should not be: as a whole, in parts, in other orders, with other letters."""
 
 from __future__ import annotations
 
+import datetime
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import permutations
 
-from coatcheck.model import Identity
+from coatcheck.deid.folding import digraphs, plain
 
-_CODECS = ("utf-8", "latin-1", "gb18030", "shift_jis", "euc_jp", "euc_kr", "iso8859-2", "iso8859-5", "cp874")
-_ESCAPES = re.compile(rb"\x1b[$(][@-B()J]?")
 _MONTHS = "january february march april may june july august september october november december"
 _MONTH = dict(zip((f"{number:02d}" for number in range(1, 13)), _MONTHS.split(), strict=True))
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
-# Words that stand where a name or an ID should, and identify nobody.
+# Words that stand where a name or an ID should, or beside a name, and identify nobody.
 _PLACEHOLDERS = (
     "anonymous anonymized anonymised anonym unknown none null patient name test removed dummy operator physician "
-    "doctor and for from here not the this with"
+    "doctor and for from here not the this with dr prof mr mrs ms md phd"
 )
-_NOBODY = frozenset(_PLACEHOLDERS.split())
+NOBODY = frozenset(_PLACEHOLDERS.split())
+_BOUNDED_MIN = 6  # letters and digits of what is searched whatever stands between them
+_NAME_PARTS_MAX = 6
+_PARTS = re.compile(r"[\^=,; ]+")
+_FINER_PARTS = re.compile(r"[\^=,; .\-'’`()/_&+]+")
+BETWEEN = re.compile(r"[\W_]+")
 
 
-class Patterns:
-    """The spellings of a Study's identities, folded for comparison."""
-
-    def __init__(self, identity: Iterable[Identity]) -> None:
-        self.uids: set[str] = set()
-        self.words: set[str] = set()  # short: whole values and whole words only
-        self.parts: set[str] = set()  # anywhere
-        self.digits: set[str] = set()  # anywhere but in numbers and UIDs
-        self.dates: set[str] = set()
-        self.years: set[str] = set()  # one of them is in each spelling of a date
-        for kind, text in identity:
-            if kind == "uid":
-                self.uids.add(text)
-            elif kind == "date":
-                self.dates.update(date_spellings(text))
-                self.years.add(text[:4])
-            else:
-                for part in _spellings(kind, unicodedata.normalize("NFKC", text.casefold())):
-                    self._add(part)
-        self.raw = {form for part in self.parts if not part.isascii() for form in _encoded(part)}
-        self.longest = max(map(len, (*self.uids, *self.parts, *self.digits, *self.dates, "")))
-
-    def _add(self, text: str) -> None:
-        if text in _NOBODY or not any(map(str.isalnum, text)):
-            return
-        if len(text) < (4 if text.isascii() else 2):
-            self.words.add(text)
-        elif text.isdigit():
-            self.digits.add(text)
-        else:
-            self.parts.add(text)
-
-
-def _spellings(kind: str, text: str) -> set[str]:
+def spellings(kind: str, text: str) -> set[str]:
     """An identity as a whole and in the parts that tell it as well."""
     found = {text}
     if kind == "name":
-        found.update(part.strip() for part in re.split(r"[\^=,; ]+", text))
-        found.update(plain for part in tuple(found) for plain in _in_ascii(part))
-    elif kind == "place":
+        # PANCREAS_0001 is the name that a collection gave, and no patient is called Pancreas.
+        finer = _PARTS if re.search(r"\d", text) and "_" in text else _FINER_PARTS
+        parts = [part for part in finer.split(text) if part]
+        found.update(part.strip() for part in _PARTS.split(text))
+        found.update(parts)
+        found.update(_joined(parts))
+        found.update(BETWEEN.sub("", part) for part in _PARTS.split(text))
+        found.update(spelled(part) for part in tuple(found) for spelled in (plain, digraphs))
+    elif kind in ("place", "institution"):
         found.update(part for part in map(str.strip, re.split(r"[\^,;\r\n]+", text)) if len(part) > 5)
     elif kind == "phone":
-        digits = re.sub(r"\D", "", text)
-        found.update({digits} if len(digits) > 5 else ())
-    elif kind == "id":
-        plain = re.sub(r"[\W_]", "", text)
-        found.update({plain} if len(plain) > 5 else ())
-    return {part for part in found if len(part) > 1}
+        found.update(digits for digits in (re.sub(r"\D", "", text),) if len(digits) > 5)
+    else:
+        found.update(code for code in (BETWEEN.sub("", text), text.split("^")[0].strip()) if len(code) > 5)
+    if kind != "name":
+        found.update(spelled(part) for part in tuple(found) for spelled in (plain, digraphs))
+    # A family name may be one sign in Chinese, and one Latin letter is an initial.
+    return {part for part in found if len(part) > 1 or not part.isascii()}
 
 
-def _in_ascii(name: str) -> set[str]:
-    """A name as those write it who have no such letters; nothing where it would lose some."""
-    forms = (unicodedata.normalize("NFKD", form) for form in (name, name.translate(_UMLAUTS)))
-    return {plain for form in forms if len(plain := form.encode("ascii", "ignore").decode()) >= len(name)}
+def _joined(parts: list[str]) -> Iterator[str]:
+    """Parts of a name that are short and would be words, written together with another one."""
+    for first, second in permutations(parts[:_NAME_PARTS_MAX], 2):
+        if min(len(first), len(second)) < 4 and min(len(first), len(second)) > 1:
+            yield first + second
 
 
-def _encoded(text: str) -> Iterable[bytes]:
-    """A text beyond ASCII as bytes in the encodings in which it may lie in a value that does not say so."""
-    for form in {text, text.upper(), text.title()}:
-        for codec in _CODECS:
-            data = _bytes_of(form, codec)
-            if len(data) > 3:
-                yield data
-        for data in _ESCAPES.split(_bytes_of(form, "iso2022_jp")):
-            if len(data) > 3 and not form.isascii():
-                yield data
+def bounded(kind: str, text: str) -> Iterator[str]:
+    """The letters and digits of an identity; a telephone number also as it is dialled from nearby."""
+    if kind == "name":
+        return
+    for part in {text, *(re.split(r"[\^,;\r\n]+", text) if kind in ("place", "institution") else ())}:
+        close = BETWEEN.sub("", part)
+        if len(close) >= _BOUNDED_MIN and close not in NOBODY:
+            yield close
+    digits = re.sub(r"[^0-9]", "", text) if kind == "phone" else ""
+    if len(digits) > 7:
+        yield from (digits[-7:], *("0" + digits[cut:] for cut in (1, 2, 3) if len(digits) - cut > 6))
 
 
-def _bytes_of(text: str, codec: str) -> bytes:
+def day(text: str) -> set[datetime.date]:
+    """The day that a DA or DT names; none for a partial one."""
     try:
-        return text.encode(codec)
-    except UnicodeEncodeError:
-        return b""
+        return {datetime.date.fromisoformat(re.sub(r"[.\-/]", "", text[:10])[:8])}
+    except ValueError:
+        return set()
 
 
 def date_spellings(text: str) -> set[str]:
@@ -101,18 +81,18 @@ def date_spellings(text: str) -> set[str]:
     match = re.match(r"(\d{4})([.\-/]?)(\d{2})\2(\d{2})", text)
     if match is None or match[3] not in _MONTH:
         return set()
-    year, month, day = match[1], match[3], match[4]
-    found = {year + month + day, day + month + year}
-    for m, d in ((month, day), (str(int(month)), str(int(day)))):
+    year, month, number = match[1], match[3], match[4]
+    found = {year + month + number, number + month + year}
+    for m, d in ((month, number), (str(int(month)), str(int(number)))):
         for mark in "-./":
             found |= {mark.join((year, m, d)), mark.join((d, m, year)), mark.join((m, d, year))}
         found |= _with_words(year, _MONTH[month], d)
     return found
 
 
-def _with_words(year: str, name: str, day: str) -> set[str]:
+def _with_words(year: str, name: str, number: str) -> set[str]:
     found = set()
     for month in (name, name[:3]):
-        found |= {f"{day}{mark}{month}{mark}{year}" for mark in (" ", "-", ".", "/", "")}
-        found |= {f"{month} {day} {year}", f"{month} {day}, {year}", f"{day}. {month} {year}"}
+        found |= {f"{number}{mark}{month}{mark}{year}" for mark in (" ", "-", ".", "/", "")}
+        found |= {f"{month} {number} {year}", f"{month} {number}, {year}", f"{number}. {month} {year}"}
     return found
