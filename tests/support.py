@@ -18,10 +18,11 @@ from coatcheck.deid.elements import Window
 from coatcheck.deid.facts import FactReader, Facts
 from coatcheck.deid.gate import Gate
 from coatcheck.deid.part10 import Head, inflate, new_meta, read_head
-from coatcheck.deid.profile import Profile, load_profile
+from coatcheck.deid.plan import Plan
+from coatcheck.deid.profile import Profile
 from coatcheck.deid.rewrite import Rewriter
-from coatcheck.deid.rules import Plan
 from coatcheck.errors import Refused
+from coatcheck.profile_file import load_profile
 from coatcheck.reasons import Reason
 from tests.tools.plant import lenient_pydicom
 

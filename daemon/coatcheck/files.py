@@ -57,7 +57,7 @@ def open_original(folder: int, name: str) -> Iterator[int]:
         os.close(fd)
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
     """Writes all of it, or raises OSError."""
     view = memoryview(data)
     while view:

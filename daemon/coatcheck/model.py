@@ -21,7 +21,7 @@ class Fingerprint(NamedTuple):
 class Identity(NamedTuple):
     """One thing that identifies a patient or Study, as found in a file.
 
-    ``kind`` is one of name, id, date, place, phone, uid; ``text`` is the decoded value. It never leaves the process
+    ``kind`` is one of ``deid.identity.KINDS``; ``text`` is the decoded value. It never leaves the process
     but to the sealed vault and to workers.
     """
 
@@ -49,6 +49,8 @@ class Instance:
     sop_class_uid: str
     patient_id: str = field(repr=False)  # stripped; "" where there is none
     identity: frozenset[Identity] = field(repr=False)
+    issuer: str = field(default="", repr=False)  # Issuer of Patient ID (0010,0021), stripped
+    tags: frozenset[int] = field(default=frozenset(), repr=False)  # standard Attributes that it has, at any depth
     concern: Reason | None = None  # why it may not leave although it is whole
     concern_detail: str = ""
 
@@ -93,8 +95,10 @@ class Job:
     project: str
     ticket: str
     subject: str
-    shift_days: int = field(repr=False)
+    shift_days: int | None = field(repr=False)  # None: it is drawn for each Series or Instance, from the date range
+    date_range: tuple[int, int] = (-365, -1)  # days, the project's own
     identity: frozenset[Identity] = field(repr=False)
+    variables: tuple[tuple[str, str], ...] = ()  # of the project, for templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +112,4 @@ class Staged:
     digest: bytes  # of the original's content, keyed: it tells nothing without the project's key
     size: int  # of the result, in bytes
     uids: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (original, new), those new to its batch
+    references: tuple[str, ...] = field(default=(), repr=False)  # Instances and Studies that the result refers to

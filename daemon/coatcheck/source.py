@@ -65,6 +65,9 @@ def plain_source(fd: int) -> Iterator[tuple[int, Window, Head]]:
         yield fd, window, head
         return
     with tempfile.TemporaryFile(buffering=0) as inflated:
-        inflate(window, head.start, inflated)
+        try:
+            inflate(window, head.start, inflated)
+        except OSError as error:
+            raise Changed from error  # There is no room for this file now. Others need none.
         plain = inflated.fileno()
         yield plain, windowed(plain), head._replace(start=0, deflated=False)

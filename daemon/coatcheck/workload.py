@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from coatcheck import worker
 from coatcheck.batches import Batches
-from coatcheck.deid import pseudonyms
+from coatcheck.deid.content import cleans
+from coatcheck.deid.profile import Profile
 from coatcheck.model import Arrival, Instance, Refusal, Staged, Unready
 from coatcheck.pool import Crashed, Lane
 from coatcheck.reasons import Reason
+from coatcheck.transform import transform
 
 BATCH: Final = 64
 
@@ -36,24 +38,32 @@ class Results:
         self.refused.append(Refusal(arrival=arrival, reason=reason, detail=detail))
 
 
+def may_pass(one: Instance, profile: Profile, *, pixel_risk: bool) -> bool:
+    """Whether what intake was concerned about the project allows (``pixel_risk``), or the profile cleans."""
+    if one.concern is Reason.PIXEL_RISK:
+        return pixel_risk
+    return one.concern is None or cleans(profile, one.concern, one.concern_detail)
+
+
 class Workload:
     """The batches of one Study. Of several Instances with one SOP Instance UID the first by its path is worked on."""
 
     def __init__(self, pool: Lane, context: worker.Work, instances: Sequence[Instance], *, pixel_risk: bool) -> None:
         self.results = Results()
         self._secret = context.secret
+        self._profile = context.profile
         self._seconds: list[tuple[Instance, bytes]] = []
         first: dict[str, Instance] = {}
         seconds = []
         for one in instances:
-            if one.concern is not None and not (one.concern is Reason.PIXEL_RISK and pixel_risk):
+            if one.concern is not None and not may_pass(one, context.profile, pixel_risk=pixel_risk):
                 self.results.refuse(one.arrival, one.concern, one.concern_detail)
             elif one.sop_uid in first:
                 seconds.append(one)
             else:
                 first[one.sop_uid] = one
         self._batches = Batches(pool)
-        self._batches.add(worker.transform, context, list(first.values()), self._transformed, size=BATCH)
+        self._batches.add(transform, context, list(first.values()), self._transformed, size=BATCH)
         self._batches.add(worker.digest, context, seconds, self._digested, size=BATCH)
 
     def step(self) -> bool:
@@ -69,7 +79,7 @@ class Workload:
         for one in known:
             self._repeated(one, one.arrival, same=one.digest == taken[one.sop_uid])
         for instance, digest in self._seconds:
-            before = first.get(pseudonyms.uid(self._secret, instance.sop_uid))
+            before = first.get(self._profile.uid(self._secret, instance.sop_uid))
             if before is None:  # The first was refused or given back: this one gets its turn.
                 results.given_back.append(instance.arrival.path)
             else:

@@ -256,6 +256,6 @@ def test_the_path_of_what_the_gate_found_fits_the_ledger_at_every_depth() -> Non
     with pytest.raises(Refused) as refused:
         deidentified(raw_instance(nested(60, raw(CODE_MEANING, "LO", NAME))))
 
-    assert refused.value.detail == "(0008,2218)[0]" * 60 + "(0008,0104)"
+    assert refused.value.detail == "(0008,2218)[0]" * 60 + "(0008,0104) name"
     assert refused.value.reason == Reason.IDENTITY_FOUND
     assert is_detail(refused.value.detail)

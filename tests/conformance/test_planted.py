@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.deid.profile import load_profile
 from coatcheck.deid.pseudonyms import shift_days, subject
 from coatcheck.files import fingerprint
 from coatcheck.model import Arrival, Identity, Instance, Job, Staged
-from coatcheck.worker import Reading, Work, examine, transform
+from coatcheck.profile_file import load_profile
+from coatcheck.transform import transform
+from coatcheck.worker import Reading, Work, examine
 from tests.tools.judge import judge
 from tests.tools.plant import plant
 

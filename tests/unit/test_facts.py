@@ -23,6 +23,8 @@ from tests.support import (
 )
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
+SHAPE = b"".join(raw(tag, "US", number) for tag, number in ((0x00280010, b"\2\0"), (0x00280011, b"\2\0")))
+BITS = raw(0x00280100, "US", b"\x08\0")
 PIXELS = raw(0x7FE00010, "OB", b"abcd")
 
 
@@ -102,8 +104,36 @@ def test_a_document_inside_any_object_needs_a_policy(content: bytes) -> None:
 def test_pixels_that_may_hold_text_are_at_risk(sop_class: str, group_8: bytes, burned_in: str, at_risk: bool) -> None:
     said = raw(0x00280301, "CS", burned_in.encode() + b" " * (len(burned_in) % 2)) if burned_in else b""
 
-    assert of_class(sop_class, group_8, said + PIXELS).concern == (Reason.PIXEL_RISK if at_risk else None)
+    assert of_class(sop_class, group_8, SHAPE + BITS + said + PIXELS).concern == (
+        Reason.PIXEL_RISK if at_risk else None
+    )
     assert of_class(sop_class, group_8, said).concern is None, "without pixels there is no risk"
+
+
+@pytest.mark.parametrize(("bit", "at_risk"), [(b"\0\0", False), (b"\x0f\0", True)])
+def test_an_overlay_in_unused_bits_of_the_pixels_is_a_risk_whatever_the_header_says(bit: bytes, at_risk: bool) -> None:
+    overlay = raw(0x60020102, "US", bit)
+
+    found = of_class(CT, rest=SHAPE + BITS + raw(0x00280301, "CS", b"NO") + overlay + PIXELS)
+
+    assert (found.concern, found.concern_detail) == ((Reason.PIXEL_RISK, "(6002,0102)") if at_risk else (None, ""))
+
+
+def test_one_patient_id_is_one_text_in_every_character_set() -> None:
+    def patient_id(charset: bytes, value: bytes) -> str:
+        data = raw_file(raw(0x00080005, "CS", charset), UIDS, raw(0x00100020, "LO", value), STUDY)
+        return facts_of(data).keys[0x00100020]
+
+    assert patient_id(b"ISO_IR 192", "Jürgen-7 ".encode()) == "Jürgen-7"
+    assert patient_id(b"ISO_IR 192", "Ju\u0308rgen-7 ".encode() + b" ") == "Jürgen-7"
+    assert patient_id(b"ISO_IR 100", "Jürgen-7".encode("latin-1")) == "Jürgen-7"
+
+
+def test_what_identifies_is_never_too_long_to_be_known() -> None:
+    padded = raw(0x00081030, "LO", b"x ") + raw(0x00081048, "PN", b"Trent^T" + b" " * 9_001)
+
+    assert Identity("name", "Trent^T") in facts_of(raw_instance(padded)).identity
+    assert refused(raw_instance(raw(0x00081048, "UN", b"Trent^T " * 9_000))).reason == Reason.TOO_LARGE
 
 
 def test_identity_is_collected_at_every_depth_and_in_every_encoding() -> None:
@@ -133,7 +163,7 @@ def test_the_character_set_of_an_item_holds_for_it_alone() -> None:
 def test_an_institution_that_is_called_like_the_maker_identifies_nobody() -> None:
     data = raw_instance(raw(0x00080070, "LO", b"ACME Inc") + raw(0x00080080, "LO", b"Acme"))
 
-    assert not [one for one in facts_of(data).identity if one.kind == "place"]
+    assert not [one for one in facts_of(data).identity if one.kind in ("institution", "place")]
 
 
 def test_pixels_in_an_icon_are_not_the_pixels() -> None:

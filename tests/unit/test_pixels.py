@@ -1,4 +1,4 @@
-"""Pixel Data that is shorter than the header promises is truncated."""
+"""Pixel Data is as long as the header promises: less is truncated, and more is searched by nobody."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from struct import pack
 
 import pytest
 
-from coatcheck.deid.elements import Element
+from coatcheck.deid.elements import Element, Window
 from coatcheck.deid.pixels import (
     BITS,
     COLUMNS,
@@ -17,7 +17,7 @@ from coatcheck.deid.pixels import (
     ROWS,
     SAMPLES,
     check_native,
-    native_length,
+    native_lengths,
 )
 from coatcheck.errors import Refused
 from coatcheck.reasons import Reason
@@ -27,35 +27,68 @@ from tests.support import EXPLICIT, PATIENT, RLE, SEQUENCE_END, STUDY, UIDS, fac
 @pytest.mark.parametrize(
     ("tag", "shape", "photometric", "length"),
     [
-        (PIXEL_DATA, {ROWS: 4, COLUMNS: 5, BITS: 16}, "", 40),
-        (PIXEL_DATA, {ROWS: 4, COLUMNS: 5, BITS: 8, SAMPLES: 3}, "RGB", 60),
-        (PIXEL_DATA, {ROWS: 4, COLUMNS: 6, BITS: 8, SAMPLES: 3}, "YBR_FULL_422", 48),
-        (PIXEL_DATA, {ROWS: 3, COLUMNS: 3, BITS: 1}, "", 2),
-        (PIXEL_DATA, {ROWS: 3, COLUMNS: 3, BITS: 12}, "", 14),
-        (PIXEL_DATA, {ROWS: 2, COLUMNS: 2, BITS: 8, FRAMES: 7}, "", 28),
-        (PIXEL_DATA, {ROWS: 2, COLUMNS: 2, BITS: 8, FRAMES: 0}, "", 4),
-        (FLOAT_PIXEL_DATA, {ROWS: 2, COLUMNS: 2, BITS: 8}, "", 16),
-        (DOUBLE_FLOAT_PIXEL_DATA, {ROWS: 2, COLUMNS: 2}, "", 32),
-        (PIXEL_DATA, {ROWS: 2, COLUMNS: 2}, "", None),
-        (PIXEL_DATA, {ROWS: 0, COLUMNS: 2, BITS: 8}, "", None),
+        (PIXEL_DATA, {ROWS: 4, COLUMNS: 5, BITS: 16}, "", (40,)),
+        (PIXEL_DATA, {ROWS: 4, COLUMNS: 5, BITS: 8, SAMPLES: 3}, "RGB", (60,)),
+        (PIXEL_DATA, {ROWS: 4, COLUMNS: 6, BITS: 8, SAMPLES: 3}, "YBR_FULL_422", (48, 72)),
+        (PIXEL_DATA, {ROWS: 3, COLUMNS: 3, BITS: 1}, "", (2,)),
+        (PIXEL_DATA, {ROWS: 3, COLUMNS: 3, BITS: 12}, "", (14,)),
+        (PIXEL_DATA, {ROWS: 2, COLUMNS: 2, BITS: 8, FRAMES: 7}, "", (28,)),
+        (PIXEL_DATA, {ROWS: 2, COLUMNS: 2, BITS: 8, FRAMES: 0}, "", (4,)),
+        (FLOAT_PIXEL_DATA, {ROWS: 2, COLUMNS: 2, BITS: 8}, "", (16,)),
+        (DOUBLE_FLOAT_PIXEL_DATA, {ROWS: 2, COLUMNS: 2}, "", (32,)),
+        (PIXEL_DATA, {ROWS: 2, COLUMNS: 2}, "", ()),
+        (PIXEL_DATA, {ROWS: 0, COLUMNS: 2, BITS: 8}, "", ()),
     ],
 )
 def test_the_length_follows_from_the_header(
-    tag: int, shape: dict[int, int], photometric: str, length: int | None
+    tag: int, shape: dict[int, int], photometric: str, length: tuple[int, ...]
 ) -> None:
-    assert native_length(tag, shape, photometric) == length
+    assert native_lengths(tag, shape, photometric) == length
 
 
-@pytest.mark.parametrize(("length", "whole"), [(39, False), (40, True), (41, True), (0, False)])
-def test_pixels_that_are_too_few_are_truncated(length: int, whole: bool) -> None:
-    found = Element(PIXEL_DATA, "OW", 0, 12, 12 + length, 12 + length)
+def check(pixels: bytes, shape: dict[int, int], photometric: str = "") -> None:
+    data = raw(PIXEL_DATA, "OB", pixels) if len(pixels) % 2 == 0 else raw(PIXEL_DATA, "OB", pixels + b"?")
+    begin = len(data) - len(pixels) - len(pixels) % 2
+    window = Window(lambda offset, length: data[offset : offset + length], len(data))
+    check_native(
+        Element(PIXEL_DATA, "OB", 0, begin, begin + len(pixels), begin + len(pixels)), window, shape, photometric
+    )
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (b"x" * 39, Reason.TRUNCATED),
+        (b"", Reason.TRUNCATED),
+        (b"x" * 40, None),
+        (b"x" * 40 + bytes(600_000), None),
+        (b"x" * 40 + b"DOE^JANE", Reason.MALFORMED),
+        (b"x" * 40 + bytes(600_000) + b"DOE^JANE", Reason.MALFORMED),
+    ],
+)
+def test_pixels_are_as_many_as_the_header_says(pixels: bytes, reason: Reason | None) -> None:
     shape = {ROWS: 4, COLUMNS: 5, BITS: 16}
-    if whole:
-        check_native(found, shape, "")
+    if reason is None:
+        check(pixels, shape)
     else:
         with pytest.raises(Refused) as refused:
-            check_native(found, shape, "")
-        assert refused.value.reason == Reason.TRUNCATED
+            check(pixels, shape)
+        assert refused.value.reason == reason
+
+
+def test_the_pad_byte_may_be_anything_and_colours_may_be_shared_or_not() -> None:
+    check(b"x" * 9 + b"?", {ROWS: 3, COLUMNS: 3, BITS: 8})
+    for length in (48, 72):
+        check(b"x" * length, {ROWS: 4, COLUMNS: 6, BITS: 8, SAMPLES: 3}, "YBR_FULL_422")
+    with pytest.raises(Refused):
+        check(b"x" * 60, {ROWS: 4, COLUMNS: 6, BITS: 8, SAMPLES: 3}, "YBR_FULL_422")
+
+
+def test_pixels_without_a_shape_are_malformed() -> None:
+    check(b"", {})
+    with pytest.raises(Refused) as refused:
+        check(b"%PDF-1.4", {})
+    assert (refused.value.reason, refused.value.detail) == (Reason.MALFORMED, "(0028,0010)")
 
 
 SHAPE = b"".join(raw(tag, "US", pack("<H", number)) for tag, number in ((ROWS, 2), (COLUMNS, 2), (BITS, 8)))

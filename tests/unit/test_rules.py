@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from coatcheck.deid.actions import ACTIONS
 from coatcheck.deid.dictionary import vrs_of
 from coatcheck.deid.elements import VRS as ALL_VRS
-from coatcheck.deid.rules import Plan, Rule
+from coatcheck.deid.plan import Plan
+from coatcheck.deid.rules import Rule
 from tests.support import CT, profile
 
 BASIC, RESEARCH = Plan(profile("basic"), CT), Plan(profile("research"), CT)
@@ -28,7 +29,7 @@ VRS = sorted(vr.decode() for vr in ALL_VRS)
         (0x00101010, "AS", "remove", "cap-age"),
         (0x0020000D, "UI", "uid", "uid"),
         (0x00280010, "US", "keep", "keep"),
-        (0x00080016, "UI", "uid", "uid"),
+        (0x00080016, "UI", "keep", "keep"),
         (0x00140104, "PN", "dummy", "dummy"),
         (0x00140102, "DA", "dummy", "shift-date"),
         (0x00140103, "TM", "dummy", "keep-time"),
@@ -53,7 +54,7 @@ def test_every_tag_has_a_rule_that_says_what_decided(tag: int, vr: str) -> None:
         assert rule.action in {*ACTIONS, "keep"}
         assert rule.fallback in {*ACTIONS, "keep"}
         assert rule.origin
-        if not vrs_of(tag) and tag not in plan._rows:
+        if not vrs_of(tag) and tag not in plan._tables._rows:
             assert rule.action == "remove"
 
 
@@ -78,6 +79,6 @@ def test_the_type_depends_on_the_path() -> None:
     """Institution Name is X/Z/D: in an unknown place it is optional."""
     plan = Plan(profile("basic"), "1.2.840.10008.5.1.4.1.1.2")
     unknown = Plan(profile("basic"), "1.2.840.10008.5.1.1.27")
-    assert unknown.iod is None
+    assert unknown._tables.iod is None
     assert unknown.rule(0x00080080, "LO", ()).action == "dummy"
     assert plan.rule(0x00080080, "LO", (0x00082218,)).action == "remove"

@@ -16,9 +16,11 @@ from coatcheck import worker
 from coatcheck.files import fingerprint
 from coatcheck.ledger.guard import is_detail
 from coatcheck.model import Arrival, Directory, Instance, Job, Refusal, Staged, Unready
+from coatcheck.passage import Passage
 from coatcheck.reasons import Reason
-from coatcheck.source import original
-from coatcheck.worker import Reading, Work, digest, examine, transform
+from coatcheck.source import Changed, original
+from coatcheck.transform import transform
+from coatcheck.worker import Reading, Work, digest, examine
 from tests.support import (
     CT,
     DEFLATED,
@@ -144,7 +146,7 @@ def test_a_file_that_changes_while_it_is_read_settles_again(inbox: Path) -> None
         with original(inbox, arrival):
             (inbox / "f").write_bytes(b"someone writes on")
 
-    assert worker._judged(arrival, read_slowly) == Unready(arrival=arrival)
+    assert worker.judged(arrival, read_slowly) == Unready(arrival=arrival)
 
 
 def test_a_link_is_no_file(inbox: Path) -> None:
@@ -161,6 +163,8 @@ def test_a_link_is_no_file(inbox: Path) -> None:
 @pytest.mark.parametrize("size", [4, 70_000, 3_000_000])
 def test_a_result_lies_in_the_staging_folder_under_its_new_names(inbox: Path, size: int, syntax: str) -> None:
     ds = instance()
+    ds.Columns = 500 if size > 500 else 1
+    ds.Rows, ds.BitsAllocated = size // ds.Columns, 8
     ds.add_new(0x7FE00010, "OB", os.urandom(size))
     one = an_instance(inbox, drop(inbox, "f", file_of(ds, syntax)))
     work = work_on(inbox, one)
@@ -258,7 +262,7 @@ def test_the_gate_refuses_and_leaves_nothing_in_the_staging_folder(inbox: Path) 
     (refusal,) = transform(work, [one])
 
     assert isinstance(refusal, Refusal)
-    assert (refusal.reason, refusal.detail) == (Reason.IDENTITY_FOUND, "(0008,2218)[0](0008,0104)")
+    assert (refusal.reason, refusal.detail) == (Reason.IDENTITY_FOUND, "(0008,2218)[0](0008,0104) name")
     assert not [path for path in work.staging.rglob("*") if path.is_file()]
 
 
@@ -307,7 +311,7 @@ def test_an_unexpected_error_tells_its_place_and_never_a_value() -> None:
     def fail() -> None:
         raise KeyError("Mallory")
 
-    result = worker._judged(arrival, fail)
+    result = worker.judged(arrival, fail)
 
     assert isinstance(result, Refusal)
     assert result.reason == Reason.FAILED
@@ -322,20 +326,38 @@ def test_a_file_that_is_too_much_is_too_large(error: type[Exception]) -> None:
     def fail() -> None:
         raise error
 
-    assert worker._judged(arrival, fail) == Refusal(arrival=arrival, reason=Reason.TOO_LARGE)
+    assert worker.judged(arrival, fail) == Refusal(arrival=arrival, reason=Reason.TOO_LARGE)
 
 
 def test_a_file_that_takes_too_long_is_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "SECONDS_PER_FILE", 0.05)
     arrival = Arrival(project="p", path="x", fingerprint=fingerprint(os.stat("/")))
-    before = signal.getsignal(signal.SIGALRM)
+    before = signal.getsignal(signal.SIGPROF)
 
     def hang() -> None:
-        signal.pause()
+        while True:
+            pass
 
-    assert worker._judged(arrival, hang) == Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
-    assert signal.getsignal(signal.SIGALRM) == before
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert worker.judged(arrival, hang) == Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
+    assert signal.getsignal(signal.SIGPROF) == before
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+
+
+def test_a_slow_disk_is_no_fault_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "SECONDS_PER_FILE", 0.05)
+    arrival = Arrival(project="p", path="x", fingerprint=fingerprint(os.stat("/")))
+
+    def wait() -> Refusal:
+        threading.Event().wait(0.2)
+        return Refusal(arrival=arrival, reason=Reason.MALFORMED)
+
+    assert worker.judged(arrival, wait) == Refusal(arrival=arrival, reason=Reason.MALFORMED)
+
+
+def test_a_source_that_cannot_be_read_is_no_weather_of_the_outbox(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(b"abc")
+    with (tmp_path / "short").open("rb") as source, (tmp_path / "out").open("wb") as out, pytest.raises(Changed):
+        Passage(source.fileno()).copy(0, 100_000, out.fileno())
 
 
 def test_a_worker_in_a_thread_does_its_work_without_signals(inbox: Path) -> None:

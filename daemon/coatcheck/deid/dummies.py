@@ -31,6 +31,7 @@ DUMMY_ITEMS: dict[int, Item] = {
         (0x0040A075, "PN", b"REMOVED"),
         (0x0040A088, "SQ", []),
     ],
+    0x0040A168: _CODE,  # Concept Code Sequence
     0x0040A730: [  # Content Sequence
         (0x0040A010, "CS", b"CONTAINS"),
         (0x0040A040, "CS", b"TEXT"),

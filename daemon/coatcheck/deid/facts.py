@@ -5,12 +5,13 @@ profile can clean this kind of object, and all that identifies its patient. One 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from coatcheck.deid import identity
-from coatcheck.deid.charsets import encodings_of
+from coatcheck.deid.charsets import decode, encodings_of
 from coatcheck.deid.dictionary import vr_of
 from coatcheck.deid.elements import (
     Element,
@@ -33,8 +34,11 @@ from coatcheck.reasons import Reason
 
 CHARACTER_SET, IMAGE_TYPE, SERIES_DESCRIPTION, BURNED_IN = 0x00080005, 0x00080008, 0x0008103E, 0x00280301
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES, PATIENT_ID = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E, 0x00100020
+ISSUER = 0x00100021
+_NAMED = frozenset({PATIENT_ID, ISSUER})
 ENCAPSULATED_DOCUMENT, CONTENT_SEQUENCE, MODALITY, MANUFACTURER = 0x00420011, 0x0040A730, 0x00080060, 0x00080070
-_KEYS = frozenset({SOP_CLASS, SOP_INSTANCE, STUDY, SERIES, PATIENT_ID})
+OVERLAY_BIT_POSITION = 0x0102  # of a group 60xx
+_KEYS = frozenset({SOP_CLASS, SOP_INSTANCE, STUDY, SERIES, PATIENT_ID, ISSUER})
 _KEYS |= {IMAGE_TYPE, SERIES_DESCRIPTION, BURNED_IN, MODALITY, MANUFACTURER}
 _TOP = _KEYS | SHAPE_TAGS | {ENCAPSULATED_DOCUMENT}
 _IMAGE = "1.2.840.10008.5.1.4.1.1."
@@ -43,8 +47,11 @@ _RISKY = tuple(_IMAGE + kind for kind in ("3", "3.1", "6", "6.1", "6.2", "7", "7
 _VISIBLE_LIGHT = _IMAGE + "77."
 _RISKY_WORDS = re.compile(r"SCREEN[ _]?S|SCREENSHOT|CAPTURE|DOSE|REPORT|PROTOCOL|PROT\b|\bSUMMARY", re.IGNORECASE)
 _DEFAULT_CHARSET = ("latin-1",)
-_IDENTITY_MAX = 8192  # bytes; a longer value identifies nobody as a whole
-_DOCUMENTS = (_IMAGE + "88.", _IMAGE + "104.")  # structured reports and key object selections; encapsulated documents
+_MAKER_MIN = 4  # letters of a line that can be a maker's name
+_IDENTITY_MAX = 1 << 16  # bytes of one value; what identifies a patient is never that long
+_REPORTS, _ENCAPSULATED = _IMAGE + "88.", _IMAGE + "104."  # structured reports and key object selections; documents
+CODE_VALUE, CONTENT_UID = 0x00080100, 0x0040A124
+_DEVICE_UIDS = frozenset({b"121012", b"121198"})  # Device Observer UID, Device Subject UID (PS3.15 Table E.3.4-1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,9 +60,11 @@ class Facts:
 
     keys: dict[int, str] = field(default_factory=dict, repr=False)
     identity: set[Identity] = field(default_factory=set, repr=False)
+    tags: set[int] = field(default_factory=set)  # of all standard Attributes, at any depth
     shape: dict[int, int] = field(default_factory=dict)
     photometric: str = ""
     document: int | None = None
+    overlay: int | None = None  # the tag that says that an overlay lies in unused bits of the pixels
     has_pixels: bool = False
     concern: Reason | None = None
     concern_detail: str = ""
@@ -64,9 +73,16 @@ class Facts:
         """Takes over what another part of the same Data Set said."""
         self.keys.update(other.keys)
         self.identity.update(other.identity)
+        self.tags.update(other.tags)
         self.shape.update(other.shape)
         self.photometric = other.photometric or self.photometric
-        self.document = other.document if other.document is not None else self.document
+        self.note(other.document)
+        self.overlay = other.overlay if other.overlay is not None else self.overlay
+
+    def note(self, document: int | None) -> None:
+        """Takes the tag of content that is a document. What is encapsulated stands over what is structured."""
+        if self.document != ENCAPSULATED_DOCUMENT and document is not None:
+            self.document = document
 
 
 class Seen(NamedTuple):
@@ -84,6 +100,7 @@ class FactReader:
         self._head = head
         self._repeats = repeats or Repeats[Seen]()
         self._ends: Ends = {}
+        self._code = b""  # the last code's value: in a Content Item the concept stands before what is said of it
         self.facts = Facts()
 
     def read(self) -> Facts:
@@ -97,8 +114,8 @@ class FactReader:
                 raise Refused(Reason.MALFORMED, tag_text(tag))
         facts.concern, facts.concern_detail = _concern(facts)
         # An institution that is called like the maker of its device is the maker, and the maker's name stays.
-        maker = facts.keys.get(MANUFACTURER, "").casefold()
-        facts.identity = {one for one in facts.identity if one.kind != "place" or one.text.casefold() not in maker}
+        maker = _letters(facts.keys.get(MANUFACTURER, ""))
+        facts.identity = {known for one in facts.identity if (known := _without(maker, one)) is not None}
         return facts
 
     def _walk(self) -> None:
@@ -149,17 +166,25 @@ class FactReader:
     def _element(self, found: Element, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> tuple[str, ...]:
         """One element, at any depth; gives the character set of those that follow."""
         tag, vr, _, value, value_end, _ = found
+        if not tag & 0x10000:
+            self.facts.tags.add(tag)
         if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
             self._sequence(found, encoding, depth, charset)
         elif value != value_end:
             if tag == CHARACTER_SET:
                 charset = encodings_of(self._window.bytes(value, min(value_end, value + 256)))
+            if tag == CODE_VALUE:
+                self._code = self._window.bytes(value, min(value_end, value + 16)).strip(b" \0")
             kind = identity.kind_of(tag, vr)
-            if kind is not None and value_end - value < _IDENTITY_MAX:
+            if tag == CONTENT_UID and self._code in _DEVICE_UIDS:
+                kind = "device"
+            if kind is not None:
+                if value_end - value > _IDENTITY_MAX:
+                    raise Refused(Reason.TOO_LARGE, tag_text(tag))  # The gate would not know what to search for.
                 raw = self._window.bytes(value, value_end)
                 self.facts.identity.update(identity.values(kind, raw, charset))
-            if depth == 0 and tag in _TOP:
-                self._key(tag, found, encoding)
+            if depth == 0 and (tag in _TOP or (tag >> 24 == 0x60 and tag & 0xFFFF == OVERLAY_BIT_POSITION)):
+                self._key(tag, found, encoding, charset)
         return charset
 
     def _seen(self, begin: int, end: int, encoding: Encoding, depth: int) -> set[int]:
@@ -168,7 +193,7 @@ class FactReader:
 
     def _sequence(self, found: Element, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
         if depth == 0 and found.tag == CONTENT_SEQUENCE:
-            self.facts.document = found.tag
+            self.facts.note(found.tag)
         inside = item_encoding(found, encoding)
         try:
             for begin, end in items(self._window, found, inside, self._ends, depth + 1):
@@ -177,11 +202,13 @@ class FactReader:
             if found.vr != "UN" or found.end != found.value_end:
                 raise  # UN of a defined length that holds no items is only bytes, and is removed as such.
 
-    def _key(self, tag: int, found: Element, encoding: Encoding) -> None:
+    def _key(self, tag: int, found: Element, encoding: Encoding, charset: tuple[str, ...]) -> None:
         """Attributes of the top level that decide what happens to the file."""
         if tag in _KEYS:
             raw = self._window.bytes(found.value, min(found.value_end, found.value + 1024))
-            self.facts.keys[tag] = raw.decode("latin-1").strip(" \0")
+            # One ID is one text, however it is encoded: other keys are of the default repertoire.
+            text = unicodedata.normalize("NFC", decode(raw, charset)) if tag in _NAMED else raw.decode("latin-1")
+            self.facts.keys[tag] = text.strip(" \0")
         elif tag == PHOTOMETRIC:
             self.facts.photometric = text_of(self._window.bytes(found.value, min(found.value_end, found.value + 64)))
         elif tag in SHAPE_TAGS:
@@ -190,7 +217,9 @@ class FactReader:
             if number is not None:
                 self.facts.shape[tag] = number
         elif tag == ENCAPSULATED_DOCUMENT:
-            self.facts.document = tag
+            self.facts.note(tag)
+        elif any(self._window.bytes(found.value, min(found.value_end, found.value + 2))):
+            self.facts.overlay = tag
 
     def _pixels(self, found: Element) -> None:
         self.facts.has_pixels = True
@@ -200,7 +229,23 @@ class FactReader:
         if is_fragmented(found) != encapsulated and found.value_end > found.value:
             raise Refused(Reason.UNSUPPORTED, tag_text(found.tag))
         if not encapsulated:
-            check_native(found, self.facts.shape, self.facts.photometric)
+            check_native(found, self._window, self.facts.shape, self.facts.photometric)
+
+
+def _without(maker: str, one: Identity) -> Identity | None:
+    """What is left of a place where the maker's name is taken out of it, whole or as a line of the address."""
+    if one.kind not in ("place", "institution", "station"):
+        return one
+    if _letters(one.text) in maker:
+        return None
+    lines = one.text.split(",")
+    left = [line for line in lines if len(_letters(line)) < _MAKER_MIN or _letters(line) not in maker]
+    return one if len(left) == len(lines) else Identity(one.kind, ",".join(left).strip())
+
+
+def _letters(text: str) -> str:
+    """A name of a firm as it is compared: "G.E. Medical" is "GE MEDICAL"."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _number(raw: bytes, vr: str, encoding: Encoding) -> int | None:
@@ -212,13 +257,25 @@ def _number(raw: bytes, vr: str, encoding: Encoding) -> int | None:
 
 
 def _concern(facts: Facts) -> tuple[Reason | None, str]:
-    """Why the profile cannot clean this object, or why its pixels are at risk."""
+    """Why the profile cannot clean this object, or why its pixels are at risk.
+
+    The tag of Content Sequence alone means that an option can clean it: where pixels are at risk too, it cannot.
+    """
     sop_class = facts.keys[SOP_CLASS]
-    if registered_uids().get(sop_class) != "SOP Class" or sop_class.startswith(_DOCUMENTS):
+    if registered_uids().get(sop_class) != "SOP Class" or sop_class.startswith(_ENCAPSULATED):
         return Reason.NEEDS_POLICY, tag_text(SOP_CLASS)
-    if facts.document is not None:
-        return Reason.NEEDS_POLICY, tag_text(facts.document)
+    if facts.document == ENCAPSULATED_DOCUMENT:
+        return Reason.NEEDS_POLICY, tag_text(ENCAPSULATED_DOCUMENT)
+    risk, detail = _pixel_concern(facts, sop_class)
+    if facts.document is not None or sop_class.startswith(_REPORTS):
+        return Reason.NEEDS_POLICY, tag_text(CONTENT_SEQUENCE if risk is None else SOP_CLASS)
+    return risk, detail
+
+
+def _pixel_concern(facts: Facts, sop_class: str) -> tuple[Reason | None, str]:
     burned_in = facts.keys.get(BURNED_IN, "").upper()
+    if facts.has_pixels and facts.overlay is not None:
+        return Reason.PIXEL_RISK, tag_text(facts.overlay)
     if not facts.has_pixels or burned_in == "NO":
         return None, ""
     if burned_in == "YES":

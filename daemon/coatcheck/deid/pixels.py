@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coatcheck.deid.elements import Element
+from coatcheck.deid.elements import Element, Window, tag_text
 from coatcheck.errors import Refused
 from coatcheck.reasons import Reason
 
@@ -20,25 +20,43 @@ ROWS, COLUMNS, SAMPLES, BITS, FRAMES, PHOTOMETRIC = (
     0x00280004,
 )
 SHAPE_TAGS = frozenset({ROWS, COLUMNS, SAMPLES, BITS, FRAMES, PHOTOMETRIC})
+_CHUNK = 1 << 18
 
 
-def native_length(tag: int, shape: dict[int, int], photometric: str) -> int | None:
-    """How many bytes native pixels must have at least, or None where the header does not say."""
+def native_lengths(tag: int, shape: dict[int, int], photometric: str) -> tuple[int, ...]:
+    """How many bytes native pixels may have, the fewest first; empty where the header does not say."""
     rows, columns = shape.get(ROWS), shape.get(COLUMNS)
     bits = {FLOAT_PIXEL_DATA: 32, DOUBLE_FLOAT_PIXEL_DATA: 64}.get(tag, shape.get(BITS))
     if not rows or not columns or not bits:
-        return None
+        return ()
     samples = rows * columns * max(1, shape.get(SAMPLES, 1)) * max(1, shape.get(FRAMES, 1))
-    if photometric == "YBR_FULL_422":  # two of three samples are shared by two pixels (PS3.3 C.7.6.3.1.2)
-        samples = samples * 2 // 3
-    return (samples * bits + 7) // 8
+    whole = (samples * bits + 7) // 8
+    if photometric == "YBR_FULL_422":  # two of three samples are shared by two pixels (PS3.3 C.7.6.3.1.2), or none is
+        return (samples * 2 // 3 * bits + 7) // 8, whole
+    return (whole,)
 
 
-def check_native(element: Element, shape: dict[int, int], photometric: str) -> None:
-    """Refuses pixels that are fewer than the header promises as truncated."""
-    wanted = native_length(element.tag, shape, photometric)
-    if wanted is not None and element.value_end - element.value < wanted:
-        raise Refused(Reason.TRUNCATED, "(7FE0,0010)")
+def check_native(element: Element, window: Window, shape: dict[int, int], photometric: str) -> None:
+    """Refuses pixels that are fewer than the header promises as truncated, and what is more than them as malformed.
+
+    Zeros may follow, as some devices pad. Anything else there is no pixel, and nobody searches it for names.
+    """
+    wanted = native_lengths(element.tag, shape, photometric)
+    length = element.value_end - element.value
+    if not wanted:
+        if length:
+            raise Refused(Reason.MALFORMED, tag_text(ROWS))
+        return
+    if length < wanted[0]:
+        raise Refused(Reason.TRUNCATED, tag_text(element.tag))
+    begin = element.value + max(one for one in wanted if one <= length)
+    if length & 1 == 0 and element.value_end - begin == 1:
+        return  # the pad byte (PS3.5 8.1.1), whatever is in it
+    while begin < element.value_end:
+        end = min(begin + _CHUNK, element.value_end)
+        if window.bytes(begin, end).strip(b"\0"):
+            raise Refused(Reason.MALFORMED, tag_text(element.tag))
+        begin = end
 
 
 def is_fragmented(element: Element) -> bool:

@@ -1,37 +1,90 @@
-"""Profiles: which options of PS3.15 Annex E a project chose. A page of YAML, checked when it is loaded."""
+"""Profiles: what a project promises, in writing. The options of PS3.15 Annex E it chose, and its own rules over them.
+
+A profile is composed as the standard does: the Basic Profile, then options, then rules; the later wins. It is read from
+YAML by ``profile_file`` and turned into one rule for each element by ``plan``.
+"""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
-import yaml
-
-from coatcheck.data import profiles_dir
 from coatcheck.deid import standard
-from coatcheck.errors import CoatcheckError
+from coatcheck.deid.actions import KINDS, Context, Do
+from coatcheck.deid.conditions import Condition
+from coatcheck.deid.selectors import Selector
+from coatcheck.deid.shifts import Dates
 
+FULL_DATES, MODIFIED_DATES = "retain-longitudinal-full-dates", "retain-longitudinal-modified-dates"
 # What this version can do. The other options of Annex E are refused, never silently left out.
-AVAILABLE = ("retain-longitudinal-modified-dates", "retain-patient-characteristics")
-_KEYS = ("title", "options")
-_HINT = "see `coatcheck profile show basic` for a profile that is right"
+AVAILABLE = (
+    "clean-descriptors",
+    "clean-graphics",
+    "clean-structured-content",
+    "retain-device-identity",
+    "retain-institution-identity",
+    FULL_DATES,
+    MODIFIED_DATES,
+    "retain-patient-characteristics",
+    "retain-safe-private",
+    "retain-uids",
+)
+# Kinds of identity that an option keeps on purpose: the gate does not search for them.
+_KEPT_KINDS = {
+    FULL_DATES: "date",
+    "retain-device-identity": "device station",
+    "retain-institution-identity": "institution",
+    "retain-uids": "uid",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class WrittenRule:
+    """One rule as it stands in a file. ``do`` is None for what needs no settings; ``place`` is ``file:line``."""
+
+    selectors: tuple[Selector, ...]
+    action: str
+    do: Do | None = None
+    when: Condition | None = None
+    because: str = ""
+    place: str = field(default="", compare=False)
+    content: str = ""  # what it says, in one spelling, for the digest
+
+    @property
+    def varies(self) -> frozenset[str]:
+        """What its results depend on beyond the Study: attributes, series, instance."""
+        return KINDS[self.action].varies(self.do) if self.do is not None else frozenset()
+
+    @property
+    def reads(self) -> frozenset[int]:
+        """The top-level Attributes that it reads."""
+        found: frozenset[int] = getattr(getattr(self.do, "template", None), "reads", frozenset)()
+        return found | (self.when.reads() if self.when is not None else frozenset())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """A profile as it is applied. ``digest`` names its content and the standard's edition, for records."""
 
     name: str
     title: str
-    options: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    unlisted: str = "keep"  # or "remove"
+    private: str = "remove"  # or "safe", "keep-listed"
+    dates: Dates = Dates()  # noqa: RUF009 - frozen
+    variables: tuple[tuple[str, str], ...] = ()
+    rules: tuple[WrittenRule, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """16 hexadecimal digits that change when anything that the profile does changes."""
-        content = "\n".join((standard.EDITION, *self.options))
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        content: tuple[object, ...] = (standard.EDITION, *self.options)
+        more = (self.unlisted, self.private, self.dates, self.variables, *(one.content for one in self.rules))
+        if more != ("keep", "remove", Dates(), ()):
+            content = (*content, *more)
+        return hashlib.sha256("\n".join(map(str, content)).encode()).hexdigest()[:16]
 
     @property
     def methods(self) -> tuple[standard.Option, ...]:
@@ -41,65 +94,38 @@ class Profile:
 
     @property
     def temporal_information(self) -> str:
-        """The value of Longitudinal Temporal Information Modified (0028,0303)."""
-        return "MODIFIED" if "retain-longitudinal-modified-dates" in self.options else "REMOVED"
+        """The value of Longitudinal Temporal Information Modified (0028,0303), PS3.15 E.3.6."""
+        if FULL_DATES in self.options:
+            return "UNMODIFIED"
+        return "MODIFIED" if MODIFIED_DATES in self.options else "REMOVED"
 
+    @property
+    def retains_uids(self) -> bool:
+        """Whether UIDs stay what they were (PS3.15 E.3.9)."""
+        return "retain-uids" in self.options
 
-def built_in() -> list[str]:
-    """The names of the profiles that ship with coatcheck."""
-    return sorted(path.stem for path in profiles_dir().glob("*.yaml"))
+    def uid(self, secret: bytes, original: str) -> str:
+        """The new UID for an original one, as the actions write it."""
+        return Context(secret=secret, subject="", shift_days=0, retains_uids=self.retains_uids).uid(original)
 
+    @property
+    def kept_kinds(self) -> frozenset[str]:
+        """The kinds of identity that an option keeps on purpose."""
+        return frozenset(kind for option in self.options for kind in _KEPT_KINDS.get(option, "").split())
 
-def load_profile(name_or_path: str, base: Path) -> Profile:
-    """A built-in profile by name, or one from a YAML file; a relative path is relative to ``base``.
+    @cached_property
+    def reads(self) -> frozenset[int]:
+        """The top-level Attributes that conditions and templates ask for."""
+        return frozenset().union(*(rule.reads for rule in self.rules))
 
-    Raises CoatcheckError for a profile that is not there or not right: a bad profile never runs.
-    """
-    if "/" not in name_or_path and not name_or_path.endswith((".yaml", ".yml")):
-        if name_or_path not in built_in():
-            raise CoatcheckError(
-                f"there is no built-in profile {name_or_path!r}",
-                f"use one of {', '.join(built_in())}, or a path to a YAML file",
-            )
-        path = profiles_dir() / f"{name_or_path}.yaml"
-    else:
-        path = base / name_or_path
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CoatcheckError(f"the profile {path} cannot be read ({error.strerror})", "check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise CoatcheckError(f"the profile {path} is not YAML", _HINT) from None
-    return _checked(path.stem, str(path), content)
+    @cached_property
+    def varies(self) -> frozenset[str]:
+        """What the results for equal elements of one Study may depend on: attributes, series, instance."""
+        scope = {self.dates.scope} & {"series", "instance"}
+        return frozenset(scope).union(*(rule.varies for rule in self.rules))
 
-
-def _checked(name: str, where: str, content: object) -> Profile:
-    if not isinstance(content, dict):
-        raise CoatcheckError(f"the profile {where} is not a mapping of settings", _HINT)
-    for key in content:
-        if key not in _KEYS:
-            raise CoatcheckError(f"the profile {where} has an unknown setting {key!r}", _nearest(str(key), _KEYS))
-    options = content.get("options", [])
-    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        raise CoatcheckError(f"the `options` of the profile {where} are not a list of names", _HINT)
-    _check_options(where, options)
-    return Profile(name=name, title=str(content.get("title", name)), options=tuple(options))
-
-
-def _check_options(where: str, options: list[str]) -> None:
-    known = [option for option in standard.options() if option != "basic"]
-    for option in options:
-        if option not in known:
-            raise CoatcheckError(f"the profile {where} has an unknown option {option!r}", _nearest(option, known))
-        if option not in AVAILABLE:
-            raise CoatcheckError(
-                f"the profile {where} asks for the option {option!r}, which this version cannot do",
-                f"leave it out; available are {', '.join(AVAILABLE)}",
-            )
-    if len(set(options)) != len(options):
-        raise CoatcheckError(f"the profile {where} names an option twice", "name each option once")
-
-
-def _nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    def holding(self, attributes: Mapping[int, tuple[str, ...]]) -> frozenset[int]:
+        """The conditional rules, by their numbers, whose condition holds for an Instance with these Attributes."""
+        return frozenset(
+            number for number, rule in enumerate(self.rules) if rule.when is not None and rule.when.holds(attributes)
+        )

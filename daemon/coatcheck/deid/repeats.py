@@ -3,8 +3,8 @@ same last time are recognised by comparing bytes, and what was made of them then
 
 A Data Set is cut into parts at the borders of its top-level elements: runs that have been the same in every file so
 far, and single elements that vary. A part's ``memo`` belongs to whoever walks, and may depend on nothing but the
-part's bytes, the tags before it, the character set, and what is fixed for all files of the walk. A file that does not
-fit is cut anew, element by element, so that each one gives exactly what it would give without this module.
+part's bytes, the tags before it, the character set, private creators, and what is fixed for all files of the walk. A
+file that does not fit is cut anew, element by element, so that each gives what it would give without this module.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class _Walk(Generic[T]):
             yield from self._together(run)
             run = []
             yield Part([found], None)
-            if tag == CHARACTER_SET:
+            if tag == CHARACTER_SET or (tag & 0x10000 and tag & 0xFFFF <= 0xFF):  # a private creator
                 return False
         yield from self._together(run)
         return True

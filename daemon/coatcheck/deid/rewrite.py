@@ -6,12 +6,15 @@ byte-identical; a sequence in which something changed gets defined lengths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from coatcheck.deid.actions import ACTIONS, Context
+from coatcheck.deid.charsets import encodings_of
+from coatcheck.deid.content import MEASURED, Content
+from coatcheck.deid.content_tree import ContentTree, Judged, goes_empty
 from coatcheck.deid.dictionary import vrs_of
-from coatcheck.deid.dummies import Item, dummy_sequence, element, encode_item, header, item_header
+from coatcheck.deid.dummies import dummy_sequence, element, header, item_header
 from coatcheck.deid.elements import (
     Element,
     Encoding,
@@ -23,56 +26,34 @@ from coatcheck.deid.elements import (
     items,
     tag_text,
 )
+from coatcheck.deid.part10 import text_of
+from coatcheck.deid.pieces import Pieces
 from coatcheck.deid.pixels import PIXEL_TAGS
-from coatcheck.deid.repeats import Part, Repeats
-from coatcheck.deid.rules import IDENTITY_REMOVED, METHOD, METHOD_CODES, STAMPS, TEMPORAL, Plan, Rule
-from coatcheck.deid.standard import options
+from coatcheck.deid.plan import Plan
+from coatcheck.deid.private import is_creator, without_block
+from coatcheck.deid.repeats import CHARACTER_SET, Part, Repeats
+from coatcheck.deid.rules import METHOD_CODES, STAMPS, Rule
+from coatcheck.deid.scope import Absent, Scope
+from coatcheck.deid.selectors import Path, PrivateTag
+from coatcheck.deid.stamps import method_codes, stamp
 from coatcheck.errors import Refused
 from coatcheck.reasons import Reason
 
-Span = tuple[int, int]
 _STAMPED = frozenset(STAMPS)
-_VALUE_MAX = 1 << 16  # a longer value is none that an action could understand, and is acted on as an empty one
-
-
-class Pieces:
-    """An encoded result under construction, and its length in bytes."""
-
-    __slots__ = ("length", "parts")
-
-    def __init__(self, *data: bytes) -> None:
-        self.parts: list[bytes | Span] = list(data)
-        self.length = sum(map(len, data))
-
-    def add(self, data: bytes) -> None:
-        """Appends bytes."""
-        self.parts.append(data)
-        self.length += len(data)
-
-    def keep(self, begin: int, end: int) -> None:
-        """Appends a span of the source; spans that touch become one."""
-        if self.parts and isinstance(last := self.parts[-1], tuple) and last[1] == begin:
-            self.parts[-1] = (last[0], end)
-        else:
-            self.parts.append((begin, end))
-        self.length += end - begin
-
-    def extend(self, other: Pieces) -> None:
-        """Appends another result."""
-        self.parts.extend(other.parts)
-        self.length += other.length
-
-    def is_only(self, begin: int, end: int) -> bool:
-        """Whether this is that span of the source and nothing else."""
-        return self.length == end - begin and self.parts in ([(begin, end)], [])
+_BEYOND = 1 << 32  # after every tag
+_CREATOR_MAX = 64  # LO
+_DEFAULT_CHARSET = ("latin-1",)
+VALUE_MAX = 1 << 20  # bytes; a longer value is none that an action could understand, and is acted on as an empty one
 
 
 class Made(NamedTuple):
-    """What became of a part that repeats: its bytes, the dates written in it, and how many stamps."""
+    """What became of a part that repeats: its bytes, the dates written in it, and how the scope was left."""
 
     data: bytes
     written: frozenset[tuple[int, bytes]]
     stamps: int
+    charset: tuple[str, ...]
+    creators: dict[int, str]
 
 
 class Rewriter:
@@ -87,91 +68,160 @@ class Rewriter:
         self._plan = plan
         self._context = context
         self._ends: Ends = {}
+        self._tree = ContentTree(window, self._ends, plan)
         self.written: set[tuple[int, bytes]] = set()
 
     def run(self, start: int, encoding: Encoding) -> Pieces:
         """The whole Data Set from ``start``, with the stamps of PS3.15 E.1.1. Nothing after Pixel Data is taken."""
-        out, pending = Pieces(), list(STAMPS)
+        out = Pieces()
+        scope = Scope((), _DEFAULT_CHARSET, sorted({*STAMPS, *self._plan.additions(())}))
         for part in self._repeats.walk(self._window, start, encoding, self._ends):
             made = part.memo
             if made is not None:
                 out.add(made.data)
                 self.written |= made.written
-                del pending[: made.stamps]
+                del scope.pending[: made.stamps]
+                scope.charset = made.charset
+                scope.creators |= made.creators
             elif part.fixed is not None:
-                self._remembered(out, part, pending, encoding)
+                self._remembered(out, part, scope, encoding)
             else:
-                self._top(out, part.found, pending, encoding)
-        for tag in pending:
-            out.extend(self._stamp(tag, None, encoding))
+                self._elements(out, part.found, scope, encoding)
+        self._before(out, _BEYOND, scope, encoding)
         return out
 
-    def _remembered(self, out: Pieces, part: Part[Made], pending: list[int], encoding: Encoding) -> None:
+    def _remembered(self, out: Pieces, part: Part[Made], scope: Scope, encoding: Encoding) -> None:
         """A run that may repeat: what becomes of it is kept as bytes."""
         before, self.written = self.written, set()
-        made, left = Pieces(), len(pending)
-        self._top(made, part.found, pending, encoding)
+        made, left = Pieces(), len(scope.pending)
+        self._elements(made, part.found, scope, encoding)
         data = b"".join(one if isinstance(one, bytes) else self._window.bytes(*one) for one in made.parts)
-        part.memo = Made(data, frozenset(self.written), left - len(pending))
+        stamps = left - len(scope.pending)
+        part.memo = Made(data, frozenset(self.written), stamps, scope.charset, dict(scope.creators))
         self.written |= before
         out.add(data)
 
-    def _top(self, out: Pieces, elements: Sequence[Element], pending: list[int], encoding: Encoding) -> None:
-        """Elements of the top level, with the stamps that stand between them."""
-        for found in elements:
-            while pending and pending[0] < found.tag:
-                out.extend(self._stamp(pending.pop(0), None, encoding))
-            if found.tag in PIXEL_TAGS:
-                out.keep(found.start, found.end)
-            elif pending and pending[0] == found.tag:
-                out.extend(self._stamp(pending.pop(0), found, encoding))
-            elif found.tag not in _STAMPED:  # Out of order, one was written before.
-                self._append(out, found, encoding, ())
+    def _elements(self, out: Pieces, found: Iterable[Element], scope: Scope, encoding: Encoding) -> None:
+        """Elements of one Data Set, with what is written between them."""
+        for one in found:
+            if scope.pending and scope.pending[0] <= one.tag:
+                self._before(out, one.tag, scope, encoding)
+                if scope.pending and scope.pending[0] == one.tag:
+                    self._instead(out, one, scope, encoding)
+                    continue
+            if one.tag in PIXEL_TAGS and not scope.path:
+                out.keep(one.start, one.end)
+            elif one.tag not in _STAMPED or scope.path:  # Out of order, a stamp was written before.
+                self._append(out, one, encoding, scope)
 
-    def _data_set(self, begin: int, end: int, encoding: Encoding, path: tuple[int, ...]) -> Pieces:
+    def _before(self, out: Pieces, tag: int, scope: Scope, encoding: Encoding) -> None:
+        """What is written anyway and stands before a tag."""
+        while scope.pending and scope.pending[0] < tag:
+            self._written_anyway(out, scope.pending.pop(0), None, scope, encoding)
+
+    def _instead(self, out: Pieces, found: Element, scope: Scope, encoding: Encoding) -> None:
+        """An element that is written anyway: a stamp takes its place, an added one only where nothing is left of it."""
+        tag, length = scope.pending.pop(0), out.length
+        if tag in _STAMPED and not scope.path:
+            self._written_anyway(out, tag, found, scope, encoding)
+            return
+        self._append(out, found, encoding, scope)
+        if out.length == length:
+            self._written_anyway(out, tag, None, scope, encoding)
+
+    def _written_anyway(self, out: Pieces, tag: int, found: Element | None, scope: Scope, encoding: Encoding) -> None:
+        if tag in _STAMPED and not scope.path:
+            out.extend(self._stamp(tag, found, encoding))
+        elif self._plan.additions((*scope.path, tag)):
+            content = self._added_item(scope, (*scope.path, tag), encoding)
+            out.add(header(tag, "SQ", content.length, encoding))
+            out.extend(content)
+        else:
+            self._act(out, self._plan.addition(tag, scope.path), Absent(tag, vrs_of(tag)[0]), scope, encoding)
+
+    def _added_item(self, scope: Scope, path: Path, encoding: Encoding) -> Pieces:
+        """The one item of a sequence that is added."""
+        inside, content = Scope(path, scope.charset, list(self._plan.additions(path))), Pieces()
+        self._before(content, _BEYOND, inside, encoding)
+        item = Pieces(item_header(content.length, encoding))
+        item.extend(content)
+        return item
+
+    def _data_set(
+        self, begin: int, end: int, encoding: Encoding, outside: Scope, path: Path, content: Content | None = None
+    ) -> Pieces:
         """An item's Data Set."""
-        out = Pieces()
-        for found in elements(self._window, begin, end, encoding, self._ends, len(path)):
-            self._append(out, found, encoding, path)
+        out, scope = Pieces(), Scope(path, outside.charset, list(self._plan.additions(path)), content)
+        self._elements(out, elements(self._window, begin, end, encoding, self._ends, len(path)), scope, encoding)
+        self._before(out, _BEYOND, scope, encoding)
         return out
 
-    def _append(self, out: Pieces, found: Element, encoding: Encoding, path: tuple[int, ...]) -> None:
+    def _append(self, out: Pieces, found: Element, encoding: Encoding, scope: Scope) -> None:
         """What becomes of one element: nothing, a span of the source, or something new."""
-        rule = self._plan.rule(found.tag, found.vr, path)
+        tag, creator = found.tag, ""
+        if tag & 0x10000:
+            if not self._plan.keeps_private:
+                return
+            if is_creator(tag):
+                self._creator(out, found, scope)
+                return
+            creator = scope.creators.get(tag >> 8, "")
+            tag = without_block(tag)
+        elif tag == CHARACTER_SET:
+            scope.charset = encodings_of(self._window.bytes(found.value, min(found.value_end, found.value + 256)))
+        rule = self._plan.rule(tag, found.vr, scope.path, creator, scope.content)
         if rule.action == "remove":
             return
-        vrs = vrs_of(found.tag) or (found.vr,)
+        vrs = self._plan.vrs(tag, creator) or (found.vr,)
         sequence = is_sequence(found) or (found.vr == "UN" and vrs[0] == "SQ")
         if sequence != (vrs[0] == "SQ"):
             return  # The VR contradicts PS3.6 in a way that leaves unknown what is inside.
         if rule.action != "keep":
-            vr = found.vr if found.vr in vrs else vrs[0]
-            self._act(out, rule, found, vr, encoding)
+            self._act(out, rule, found._replace(vr=found.vr if found.vr in vrs else vrs[0]), scope, encoding)
         elif sequence:
-            self._sequence(out, found, encoding, path)
+            step = PrivateTag(tag >> 16, tag & 0xFF, creator) if creator else tag
+            self._sequence(out, found, encoding, scope, (*scope.path, step))
         elif (found.value_end - found.value) & 1 and found.end == found.value_end:
             self._pad(out, found, encoding)
         else:
             out.keep(found.start, found.end)
 
-    def _act(self, out: Pieces, rule: Rule, found: Element, vr: str, encoding: Encoding) -> None:
+    def _creator(self, out: Pieces, found: Element, scope: Scope) -> None:
+        """A block of private elements begins to be somebody's. The name stays where something of it may."""
+        length = found.value_end - found.value  # LO: 64 letters; what is longer is nobody's name
+        name = text_of(self._window.bytes(found.value, found.value_end)) if length <= _CREATOR_MAX else ""
+        scope.creators[(found.tag >> 16 << 8) | found.tag & 0xFF] = name
+        if self._plan.keeps_creator(found.tag >> 16, name):
+            out.keep(found.start, found.end)
+
+    def _act(self, out: Pieces, rule: Rule, found: Element | Absent, scope: Scope, encoding: Encoding) -> None:
+        tag, vr, context = found.tag, found.vr, self._context
         if vr == "SQ":
-            value: bytes | None = dummy_sequence(found.tag, encoding) if rule.action == "dummy" else b""
+            value: bytes | None = dummy_sequence(tag, encoding) if rule.action == "dummy" else b""
         else:
-            original = b""
-            if found.value_end - found.value <= _VALUE_MAX:
-                original = self._window.bytes(found.value, found.value_end)
-            value = ACTIONS[rule.action](original, vr, self._context)
-            if value is None:
-                value = ACTIONS[rule.fallback](original, vr, self._context)
+            too_long = found.value_end - found.value > VALUE_MAX
+            original = b"" if too_long else self._window.bytes(found.value, found.value_end)
+            context.tag = without_block(tag) if tag & 0x10000 else tag
+            context.charset, context.little = scope.charset, encoding.little
+            value = (rule.do or ACTIONS[rule.action])(original, vr, context)
+            if value is None or (too_long and rule.action == "clean-text"):
+                value = ACTIONS[rule.fallback](original, vr, context)
         if value is None:
             return
         if vr in ("DA", "DT"):
-            self.written.add((found.tag, value))
+            self.written.add((tag, value))
         try:
-            out.add(element(found.tag, vr, value, encoding))
+            new = element(tag, vr, value, encoding)
         except OverflowError:
-            raise Refused(Reason.TOO_LARGE, tag_text(found.tag)) from None
+            raise Refused(Reason.TOO_LARGE, tag_text(tag)) from None
+        if isinstance(found, Element) and self._is_same(found, new):
+            out.keep(found.start, found.end)
+        else:
+            out.add(new)
+
+    def _is_same(self, found: Element, new: bytes) -> bool:
+        """Whether an action left an element as it was, such as a text in which there is nothing to clean."""
+        return len(new) == found.end - found.start and new == self._window.bytes(found.start, found.end)
 
     def _pad(self, out: Pieces, found: Element, encoding: Encoding) -> None:
         """A value of odd length, which PS3.5 7.1.1 forbids, made even."""
@@ -183,68 +233,59 @@ class Rewriter:
         out.keep(found.value, found.value_end)
         out.add(b"\0" if found.vr in ("UI", "OB", "UN") else b" ")
 
-    def _sequence(self, out: Pieces, found: Element, encoding: Encoding, path: tuple[int, ...]) -> None:
+    def _sequence(self, out: Pieces, found: Element, encoding: Encoding, scope: Scope, path: Path) -> None:
         """A sequence that is kept, with all rules applied inside (PS3.15 E.1.1)."""
         try:
-            content = self._items(found, encoding, path)
+            content = self._items(found, encoding, scope, path)
         except Refused:
             if found.vr == "UN":
                 return  # It should hold items but cannot be read as such: what is not understood does not leave.
             raise
         if content is None:
             out.keep(found.start, found.end)
-        else:
+        elif content.length or not (self._plan.judges_items(path) and goes_empty(path)):
             out.add(header(found.tag, found.vr, content.length, encoding))
             out.extend(content)
 
-    def _items(self, found: Element, encoding: Encoding, path: tuple[int, ...]) -> Pieces | None:
+    def _items(self, found: Element, encoding: Encoding, scope: Scope, path: Path) -> Pieces | None:
         """The items rewritten, or None where nothing in them changed."""
         inside = item_encoding(found, encoding)
-        deeper = (*path, found.tag)
         out, changed = Pieces(), False
-        for begin, end in items(self._window, found, inside, self._ends, len(deeper)):
-            content = self._data_set(begin, end, inside, deeper)
-            changed = changed or not content.is_only(begin, end)
-            out.add(item_header(content.length, inside))
-            out.extend(content)
+        for one in self._judged(found, inside, scope, path):
+            if one.goes:
+                changed = True
+                continue
+            made = self._data_set(one.begin, one.end, inside, scope, path, one.content)
+            changed = changed or not made.is_only(one.begin, one.end)
+            out.add(item_header(made.length, inside))
+            out.extend(made)
+        if not out.length and self._plan.additions(path):
+            return self._added_item(scope, path, inside)
         return out if changed else None
 
+    def _judged(self, found: Element, inside: Encoding, scope: Scope, path: Path) -> Iterable[Judged]:
+        """The items of a sequence, with what holds in those that are Content Items."""
+        if self._plan.judges_items(path):
+            return self._tree.judged(found, inside, path, scope.content)
+        content = scope.content if found.tag == MEASURED else None  # of the item that this is the value of
+        spans = items(self._window, found, inside, self._ends, len(path))
+        return (Judged(begin, end, content) for begin, end in spans)
+
     def _stamp(self, tag: int, found: Element | None, encoding: Encoding) -> Pieces:
-        """An Attribute that every de-identified object carries. Methods are added to those of an earlier pass."""
+        profile = self._plan.profile
         if tag == METHOD_CODES:
-            return self._method_codes(found, encoding)
-        if tag == IDENTITY_REMOVED:
-            return Pieces(element(tag, "CS", b"YES", encoding))
-        if tag == TEMPORAL:
-            return Pieces(element(tag, "CS", self._plan.profile.temporal_information.encode(), encoding))
-        if tag == METHOD:
-            return Pieces(element(tag, "LO", self._methods(found), encoding))
-        vr = vrs_of(tag)[0]
-        return Pieces(element(tag, vr, self._context.subject.encode("ascii"), encoding))
+            return method_codes(profile, self._earlier_codes(found, encoding), encoding)
+        earlier = b""
+        if found is not None and found.value_end - found.value <= VALUE_MAX // 2:
+            earlier = self._window.bytes(found.value, found.value_end)
+        return Pieces(stamp(tag, profile, self._context.subject, earlier, encoding))
 
-    def _methods(self, found: Element | None) -> bytes:
-        """The methods as text. Of an earlier pass only the words of CID 7050 stay: others are free text."""
-        texts = [method.meaning.encode() for method in self._plan.profile.methods]
-        if found is not None and found.value_end - found.value <= _VALUE_MAX // 2:
-            earlier = self._window.bytes(found.value, found.value_end).split(b"\\")
-            known = {option.meaning.encode() for option in options().values()}.difference(texts)
-            texts = [text for one in earlier if (text := one.strip(b" \0")) in known] + texts
-        return b"\\".join(dict.fromkeys(texts))
-
-    def _method_codes(self, found: Element | None, encoding: Encoding) -> Pieces:
+    def _earlier_codes(self, found: Element | None, encoding: Encoding) -> Pieces:
+        """The methods of an earlier pass, as items."""
         content = Pieces()
         if found is not None and found.vr == "SQ":
             for begin, end in items(self._window, found, encoding, self._ends, 1):
-                earlier = self._data_set(begin, end, encoding, (METHOD_CODES,))
+                earlier = self._data_set(begin, end, encoding, Scope((), _DEFAULT_CHARSET, []), (METHOD_CODES,))
                 content.add(item_header(earlier.length, encoding))
                 content.extend(earlier)
-        for method in self._plan.profile.methods:
-            code: Item = [
-                (0x00080100, "SH", method.code.encode()),
-                (0x00080102, "SH", b"DCM"),
-                (0x00080104, "LO", method.meaning.encode()),
-            ]
-            content.add(encode_item(code, encoding))
-        out = Pieces(header(METHOD_CODES, "SQ", content.length, encoding))
-        out.extend(content)
-        return out
+        return content

@@ -180,6 +180,17 @@ def attribute_type(iod: str, path: tuple[int, ...], tag: int) -> str:
 
 
 @cache
+def required_in() -> Mapping[int, tuple[str, ...]]:
+    """The IODs in which an attribute of the top level is of Type 1, by its tag; only those of ``attribute_type``."""
+    found: dict[int, list[str]] = {}
+    for iod in sorted(_iod_lines()):
+        for path, kind in _iod_types(iod).items():
+            if len(path) == 1 and kind == "1":
+                found.setdefault(path[0], []).append(iod)
+    return {tag: tuple(iods) for tag, iods in found.items()}
+
+
+@cache
 def registered_uids() -> Mapping[str, str]:
     """The UIDs that PS3.6 Annex A registers, with their type. They identify nobody; replacing one breaks the object."""
     return {uid: kind for uid, kind, *_ in _fields("registered_uids.tsv")}
