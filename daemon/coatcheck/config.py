@@ -17,11 +17,14 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from coatcheck.config_model import FOLDERS, Config, Project, Settings, folder, misfits
+from coatcheck.config_model import FOLDERS, Config, Project, Settings, misfits
 from coatcheck.config_overlap import Used, find_overlaps
+from coatcheck.config_subjects import Listed
+from coatcheck.config_values import folder
 from coatcheck.config_yaml import Document, KeyPath, parse
 from coatcheck.errors import CoatcheckError
 from coatcheck.problems import ConfigError, Place, Problem, nearest
+from coatcheck.subject_list import read_list
 
 __all__ = ["Config", "ConfigError", "Place", "Problem", "Project", "config_folder", "find_config", "load"]
 
@@ -137,7 +140,7 @@ class _Loading:
         before = len(self.problems)
         self.validate(Project, {"name": "x"} | {role: "/x" for role in FOLDERS} | known, self.top, ("defaults",))
         faults = self.problems[before:]
-        self.default_faults = {(problem.key.rpartition(".")[2], problem.what) for problem in faults}
+        self.default_faults = {(problem.key.removeprefix("defaults."), problem.what) for problem in faults}
 
     def project(self, name: str, document: Document, *path: str) -> None:
         """One project, wherever it stands: ``path`` leads to it in its document."""
@@ -168,7 +171,19 @@ class _Loading:
                 place = self.places["projects", name, role]
                 self.uses(known[role], f"projects.{name}.{role}", place, exclusive=True)
         if isinstance(project, Project):
-            self.projects[name] = project
+            self.projects[name] = self.with_list(project)
+
+    def with_list(self, project: Project) -> Project:
+        """The project with the subjects that its list holds, if it has one."""
+        subjects = project.subjects
+        if not isinstance(subjects, Listed):
+            return project
+        place = self.places["projects", project.name, "subjects"]
+        key = f"projects.{project.name}.subjects.file"
+        entries, problems = read_list(subjects.file, subjects.spelling, place, key)
+        self.problems += problems
+        self.uses(subjects.file, key, place, exclusive=False)  # in an inbox it would be taken for a dropped file
+        return project.model_copy(update={"subjects": subjects.model_copy(update={"entries": entries})})
 
     def own(self, document: Document, path: KeyPath) -> dict[str, object] | None:
         """What stands at the project itself, or None where that is no mapping."""
@@ -212,12 +227,12 @@ class _Loading:
             return model.model_validate(values, context={"base": self.base})
         except ValidationError as error:
             for found in error.errors(include_url=False, include_input=False):
-                key = str(found["loc"][0]) if found["loc"] else ""
-                if key in inherited and (key, found["msg"]) in self.default_faults:
+                key = tuple(map(str, found["loc"]))
+                if inherited.intersection(key[:1]) and (".".join(key), found["msg"]) in self.default_faults:
                     continue
-                hint = str(found.get("ctx", {}).get("hint", "")) or f"write `{key}: VALUE`"
+                hint = str(found.get("ctx", {}).get("hint", "")) or f"write `{''.join(key[-1:])}: VALUE`"
                 what = "is missing" if found["type"] == "missing" else found["msg"]
-                self.complain(document, (*path, key) if key else path, what, hint)
+                self.complain(document, (*path, *key), what, hint)
             return None
 
     def drop_ins(self) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from coatcheck.config_subjects import Hashed, Subjects
+from coatcheck.config_values import folder, is_variable, wrong
 from coatcheck.problems import Place, nearest
 from coatcheck.units import parse_duration
 
@@ -21,11 +21,6 @@ NOT_YET: Final = {
     "review": "`review` is not available in this version",
     "dask": "`dask` is not available in this version",
 }
-
-
-def wrong(what: str, hint: str) -> PydanticCustomError:
-    """A validation error with a hint. The braces are doubled because pydantic fills the text in as a template."""
-    return PydanticCustomError("coatcheck", what.replace("{", "{{").replace("}", "}}"), {"hint": hint})
 
 
 def _choice(*known: str) -> Callable[[object], object]:
@@ -39,22 +34,6 @@ def _choice(*known: str) -> Callable[[object], object]:
 
 def _path(value: object, info: ValidationInfo) -> Path:
     return folder(value, (info.context or {}).get("base", Path("/")))
-
-
-def folder(value: object, base: Path) -> Path:
-    """The absolute path that a setting means. Raises PydanticCustomError."""
-    if isinstance(value, Path):  # from code, not from YAML
-        return Path(os.path.normpath(base / value))
-    if not isinstance(value, str) or not value.strip():
-        raise wrong("must be the path of a folder", "write it as text, such as /srv/trial/inbox")
-    if value.startswith("~"):
-        raise wrong("`~` is not replaced by a home folder here", "write the whole path")
-    try:
-        if b"\0" in os.fsencode(value):
-            raise wrong("a path cannot hold a NUL character", "write the path without it")
-    except UnicodeEncodeError:
-        raise wrong("a path cannot hold this character", "write the path without it") from None
-    return Path(os.path.normpath(base / value))
 
 
 def _duration(value: object, info: ValidationInfo) -> float:
@@ -106,6 +85,16 @@ def _profile(value: object) -> str:
     return value
 
 
+def _variables(value: object) -> dict[str, str]:
+    hint = "write `variables: {site: Leeds}`: names in small letters, and texts"
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise wrong("must be names and their texts", hint)
+    for name in value:
+        if not is_variable(str(name)):
+            raise wrong("has a name that no variable can have", hint)
+    return value
+
+
 Folder = Annotated[Path, BeforeValidator(_path)]
 Seconds = Annotated[float, BeforeValidator(_duration)]
 
@@ -132,10 +121,12 @@ class Project(BaseModel):
     quarantine: Folder
     archive: Folder | None = None
     profile: Annotated[str, BeforeValidator(_profile)] = "research"
+    subjects: Subjects = Hashed()
     file_settle: Seconds = 5.0
     study_settle: Seconds = 60.0
     study_longest_wait: Seconds = 6 * 3600.0
     originals: Annotated[Literal["archive", "delete"], BeforeValidator(_choice("archive", "delete"))] = "archive"
+    variables: Annotated[dict[str, str], BeforeValidator(_variables)] = Field(default={})  # for templates
     date_shift_days: Annotated[tuple[int, int], BeforeValidator(_days)] = (-365, -1)
     release: Annotated[Literal["auto"], BeforeValidator(_release)] = "auto"
     pixel_risk: Annotated[Literal["quarantine", "allow"], BeforeValidator(_choice("quarantine", "allow"))] = (

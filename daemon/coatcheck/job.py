@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from coatcheck import quarantine, worker
+from coatcheck import quarantine, subjects, worker
 from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
+from coatcheck.deid.standard import EDITION
 from coatcheck.delivery import folder as outbox
-from coatcheck.disposal import Disposal
-from coatcheck.ledger import DeliveryState, Note, RefusalState, StudyRow
+from coatcheck.disposal import Disposal, close_delivery
+from coatcheck.ledger import Note, StudyRow
 from coatcheck.model import Arrival, Identity, Job, Refusal, Study
-from coatcheck.originals import make_folders
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
 from coatcheck.vault import Fate, Kind, PlannedFile
@@ -57,6 +57,7 @@ class StudyJob:
             Phase.DISPOSING: self._dispose,
         }
         self.phase = Phase.OPENING
+        self._at_hand = False  # the staging folder
         self.ticket = pseudonyms.ticket(bench.key.pseudonym_secret, study.study_uid)
         self.results = Results()
 
@@ -84,34 +85,35 @@ class StudyJob:
 
     def _open(self) -> Phase:
         """Journals the delivery, and freezes what decides its result."""
-        bench, secret = self._bench, self._bench.key.pseudonym_secret
-        patient_ids = {one.patient_id for one in self._study.instances if one.patient_id}
-        subject = pseudonyms.subject(secret, min(patient_ids, default=""), self.study_uid)
-        known = self._delivered_subject() or subject
-        mismatch = len(patient_ids) > 1 or (bool(patient_ids) and known != subject)
-        subject = known
+        bench = self._bench
+        secret, delivered = bench.key.pseudonym_secret, self._delivered_subject()
+        given = subjects.find(bench.project, bench.vault, secret, self._study, delivered=delivered, now=bench.utc())
+        self._given = given
         delivery_id = bench.ledger.open_delivery(
             project=bench.project.name,
             ticket=self.ticket,
-            study_uid=pseudonyms.uid(secret, self.study_uid),
-            subject=subject,
+            study_uid=bench.profile.uid(secret, self.study_uid),
+            subject=given.subject,
             profile=bench.profile.name,
             profile_digest=bench.profile.digest,
+            edition=EDITION,
+            tags=frozenset[int]().union(*(one.tags for one in self._study.instances)),
             instances=self.instances,
             now=bench.utc(),
         )
-        self._patients = dict.fromkeys(patient_ids, subject)
         self._staging = outbox.staging_folder(bench.project.outbox, self.ticket, delivery_id)
         self._job = Job(
             delivery_id=delivery_id,
             project=bench.project.name,
             ticket=self.ticket,
-            subject=subject,
-            shift_days=self._shift_days(),
+            subject=given.subject,
+            shift_days=subjects.shift_days(bench.project, bench.profile, bench.vault, secret, given, self.study_uid),
             identity=self._identity,
+            date_range=bench.project.date_shift_days,
+            variables=tuple(bench.project.variables.items()),
         )
-        if mismatch:
-            self._verdict = (Reason.PATIENT_MISMATCH, "(0010,0020)")
+        if given.verdict is not None:
+            self._verdict = given.verdict
             return Phase.REFUSING
         self._workload = self._new_workload()
         self.results = self._workload.results
@@ -121,14 +123,6 @@ class StudyJob:
         """The subject of a Study of which something left before; it stays, whatever comes now."""
         row = self._bench.ledger.study(self._bench.project.name, self.ticket)
         return row.subject if row is not None and self._bench.ledger.next_number(row.id) > 1 else None
-
-    def _shift_days(self) -> int:
-        """The Study's shift: the one that an earlier delivery had, whatever the settings say now."""
-        recorded = self._bench.vault.replacement(self._bench.project.name, Kind.DATE_SHIFT, self.study_uid)
-        if recorded is not None:
-            return int(recorded)
-        lowest, highest = self._bench.project.date_shift_days
-        return pseudonyms.shift_days(self._bench.key.pseudonym_secret, self.study_uid, lowest, highest)
 
     def _new_workload(self) -> Workload:
         bench = self._bench
@@ -143,8 +137,11 @@ class StudyJob:
 
     def _work(self) -> Phase:
         """Transforms, and then tells what is new from what came before."""
-        make_folders(self._bench.project.outbox, self._staging)  # never the outbox itself: it may not be mounted
+        if not self._at_hand:
+            outbox.make_staging(self._staging)
+        self._at_hand = False  # After weather it is looked at again, and never at each step.
         if not self._workload.step():
+            self._at_hand = True
             return Phase.WORKING
         found = next((one for one in self.results.refused if one.reason is Reason.IDENTITY_FOUND), None)
         if found is not None:
@@ -223,8 +220,9 @@ class StudyJob:
     def _record_mappings(self) -> None:
         bench, name, now = self._bench, self._bench.project.name, self._bench.utc()
         bench.vault.record(name, Kind.UID, self.results.uids, now)
-        bench.vault.record(name, Kind.PATIENT, self._patients, now)
-        if bench.profile.temporal_information == "MODIFIED":
+        bench.vault.record(name, Kind.PATIENT, self._given.patients, now)
+        bench.vault.record(name, Kind.SUBJECT, self._given.keys, now)
+        if bench.profile.temporal_information == "MODIFIED" and self._job.shift_days is not None:
             bench.vault.record(name, Kind.DATE_SHIFT, {self.study_uid: str(self._job.shift_days)}, now)
 
     def _plan(self, planned: Sequence[PlannedFile]) -> None:
@@ -283,12 +281,3 @@ class StudyJob:
         self._bench.log(logging.INFO, text, what, *counts, ticket=self.ticket)
         for reason, files in sorted(Counter(one.reason for one in results.refused).items()):
             self._bench.log(logging.WARNING, "quarantined as %s: %d files", reason.value, files, ticket=self.ticket)
-
-
-def close_delivery(bench: Bench, delivery_id: int) -> None:
-    """Records that every original of a delivery has met its fate. Repeating it does no harm."""
-    for refusal in bench.ledger.refusals(delivery_id=delivery_id, state=RefusalState.PLANNED):
-        bench.ledger.refusal_done(refusal.id, bench.utc())
-    row = bench.ledger.delivery(delivery_id)
-    if row is not None and row.state is DeliveryState.RELEASED:
-        bench.ledger.done(delivery_id, bench.utc())

@@ -52,6 +52,11 @@ archive: {archive}
 _SETTINGS: Final = """\
 # How to de-identify: a built-in profile (basic, research), or the path of a YAML file.
 profile: research
+# How patients get their subjects, which take the place of their IDs: hashed, a keyed function of the ID;
+# numbered as they come: {kind: sequential, prefix: LUNG-, digits: 4}; or from a list: {kind: list, file: subjects.csv}.
+# subjects: hashed
+# Names and texts for the templates of a profile.
+# variables: {}
 # A file is complete when nothing about it changed for so long.
 # file_settle: 5s
 # A study is complete when no instance came for so long,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coatcheck.config import Config, ConfigError, Problem, Project, find_config, load
+from coatcheck.config_subjects import Entry, Hashed, Listed, Sequential, Spelling
 from coatcheck.errors import CoatcheckError
 
 MINIMAL = """\
@@ -282,3 +283,69 @@ def test_no_configuration_at_all_names_the_command_that_makes_one(tmp_path: Path
     with pytest.raises(CoatcheckError, match="coatcheck init") as caught:
         find_config(None, {}, tmp_path)
     assert caught.value.exit_code == 78
+
+
+def test_subjects_are_hashed_unless_the_project_says_otherwise(tmp_path: Path) -> None:
+    assert loaded(tmp_path, MINIMAL).projects["lung"].subjects == Hashed()
+    assert loaded(tmp_path, with_setting("subjects: hashed")).projects["lung"].subjects == Hashed()
+    line = "subjects: {kind: sequential, prefix: LUNG-, digits: 3, start: 7, spelling: {ignore_case: true}}"
+    subjects = loaded(tmp_path, with_setting(line)).projects["lung"].subjects
+    assert subjects == Sequential(prefix="LUNG-", digits=3, start=7, spelling=Spelling(ignore_case=True))
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "word"),
+    [
+        ("random", "subjects", "hashed, sequential, list"),
+        ("7", "subjects", "kind"),
+        ("{prefix: LUNG-}", "subjects", "kind"),
+        ("{kind: list}", "subjects.file", "is missing"),
+        ("{kind: list, file: 7}", "subjects.file", "path of a CSV file"),
+        ("{kind: list, file: x.csv, entries: {}}", "subjects", "stand in the list's file"),
+        ("{kind: sequential, digits: 0}", "subjects.digits", "from 1 to 12"),
+        ("{kind: sequential, start: -1}", "subjects.start", "0 or more"),
+        ("{kind: sequential, prefix: .x}", "subjects.prefix", "at most 40 letters"),
+        ("{kind: sequential, prefx: x}", "subjects.prefx", "not known"),
+        ("{kind: hashed, digits: 4}", "subjects.digits", "not known"),
+        ("{kind: hashed, spelling: {ignore_case: 1}}", "subjects.spelling.ignore_case", "true or false"),
+        ("{kind: hashed, spelling: {ignore_cases: true}}", "subjects.spelling.ignore_cases", "not known"),
+        ("{kind: hashed, spelling: loose}", "subjects.spelling", "mapping"),
+    ],
+)
+def test_wrong_subjects_are_told_at_their_key(tmp_path: Path, value: str, key: str, word: str) -> None:
+    found = problems(tmp_path, with_setting(f"subjects: {value}"))
+    problem = found[f"projects.lung.{key}"]
+    assert word in problem.what
+    assert problem.hint
+    assert problem.line == 9
+
+
+def test_a_list_of_subjects_is_read_and_judged_with_the_configuration(tmp_path: Path) -> None:
+    text = with_setting("subjects: {kind: list, file: subjects.csv}")
+    assert "No such file" in problems(tmp_path, text)["projects.lung.subjects.file"].what
+    (tmp_path / "subjects.csv").write_text("patient_id,subject\nP1,LUNG-1\n")
+    first = loaded(tmp_path, text)
+    subjects = first.projects["lung"].subjects
+    assert isinstance(subjects, Listed)
+    assert subjects.entries == {"P1": Entry("LUNG-1", None)}
+    assert pickle.loads(pickle.dumps(first)) == first
+    (tmp_path / "subjects.csv").write_text("patient_id,subject\nP1,LUNG-2\n")
+    assert loaded(tmp_path, text).projects["lung"] != first.projects["lung"]
+    (tmp_path / "subjects.csv").write_text("patient_id,subject\nP1,\n")
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'subjects.csv'}:2: the subject is missing")
+
+
+def test_a_list_of_subjects_must_not_lie_in_an_inbox(tmp_path: Path) -> None:
+    (tmp_path / "lung/in").mkdir(parents=True)
+    (tmp_path / "lung/in/subjects.csv").write_text("patient_id,subject\nP1,LUNG-1\n")
+    found = problems(tmp_path, with_setting("subjects: {kind: list, file: lung/in/subjects.csv}"))
+    assert "lies inside projects.lung.inbox" in found["projects.lung.subjects.file"].what
+
+
+def test_wrong_subjects_of_the_defaults_are_told_once(tmp_path: Path) -> None:
+    text = MINIMAL + "defaults:\n  subjects:\n    kind: sequential\n    digits: 99\n"
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text)
+    assert [(problem.key, problem.line) for problem in caught.value.problems] == [("defaults.subjects.digits", 12)]

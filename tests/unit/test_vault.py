@@ -235,6 +235,15 @@ def test_fates_go_from_planned_to_done(vault: Vault) -> None:
     assert [row.state for row in vault.fates("lung", delivery_id=7)] == [FateState.DONE, FateState.PLANNED]
 
 
+@pytest.mark.parametrize("time", [-(1 << 63) - 1, -1, (1 << 63) - 1, 1 << 63, 1 << 64, 10**30])
+def test_a_file_may_be_of_any_year(vault: Vault, time: int) -> None:
+    mark = Fingerprint(1, 2, 3, time, time)
+    file = dataclasses.replace(planned("a", "unassigned/a"), fingerprint=mark)
+    vault.plan("lung", refusal_id=1, files=[file])
+
+    assert [row.file.fingerprint for row in vault.planned("lung")] == [mark]
+
+
 @given(path=st.binary(min_size=1, max_size=40).map(os.fsdecode), numbers=st.tuples(*[st.integers(0, 2**64 - 1)] * 2))
 def test_a_plan_keeps_any_path_and_fingerprint(
     tmp_path_factory: pytest.TempPathFactory, path: str, numbers: tuple[int, int]

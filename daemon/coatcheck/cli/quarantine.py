@@ -1,11 +1,12 @@
-"""``coatcheck quarantine``: what was set aside, and why."""
+"""``coatcheck quarantine``: what was set aside and why, given back to the inbox or thrown away."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,15 +19,18 @@ from coatcheck.cli.common import (
     project_option,
     read_config,
 )
+from coatcheck.cli.leaving import carry_out, chosen, open_ledger, reason_option, report, selection, study_option
 from coatcheck.errors import CoatcheckError
 from coatcheck.reasons import EXPLANATIONS, Reason
 
 if TYPE_CHECKING:
     from coatcheck.config import Config
-    from coatcheck.ledger import LedgerReader, RefusalRow
+    from coatcheck.ledger import RefusalRow
 
-_THERE = ("planned", "quarantined")
-HEAD = ("ID", "AT", "PROJECT", "REASON", "FILES", "STUDY", "STATE", "DETAIL")
+_THERE: Final = ("planned", "quarantined")
+HEAD: Final = ("ID", "AT", "PROJECT", "REASON", "FILES", "STUDY", "STATE", "DETAIL")
+_SHOWN: Final = ("id", "project", "at", "state", "reason", "what", "do", "detail", "files", "ticket", "path")
+_NUMBER_DIGITS: Final = 9  # a ticket has ten characters, and they may all be digits
 
 
 @click.group()
@@ -37,15 +41,19 @@ def command() -> None:
     Example:
       coatcheck quarantine list --project lung-trial
       coatcheck quarantine show 17
+      coatcheck quarantine retry --project lung-trial --reason lookup-miss
     """
 
 
 @command.command("list")
 @project_option(required=False)
-@click.option("--reason", type=click.Choice([str(reason) for reason in Reason]), help="Only with this reason.")
+@reason_option
+@study_option
 @json_option
 @config_option
-def list_refusals(project: str | None, reason: str | None, as_json: bool, config_file: Path | None) -> None:
+def list_refusals(
+    project: str | None, reason: str | None, study: str | None, as_json: bool, config_file: Path | None
+) -> None:
     """Everything that lies in quarantine, oldest first.
 
     \b
@@ -55,8 +63,10 @@ def list_refusals(project: str | None, reason: str | None, as_json: bool, config
     config = read_config(config_file)
     if project is not None:
         find_project(config, project)
-    with closing(_ledger(config)) as ledger:
-        refusals = [refusal for refusal in ledger.refusals(project, reason) if refusal.state in _THERE]
+    with closing(open_ledger(config)) as ledger:
+        refusals = [
+            one for one in ledger.refusals(project, reason, ticket=study and study.upper()) if one.state in _THERE
+        ]
     if as_json:
         print_json({"version": 1, "refusals": [_described(config, refusal) for refusal in refusals]})
         return
@@ -64,34 +74,104 @@ def list_refusals(project: str | None, reason: str | None, as_json: bool, config
 
 
 @command.command()
-@click.argument("refusal_id", metavar="ID", type=int)
+@click.argument("which", metavar="ID|TICKET")
 @json_option
 @config_option
-def show(refusal_id: int, as_json: bool, config_file: Path | None) -> None:
-    """One thing in quarantine: what happened, what to do, and where its files lie.
+def show(which: str, as_json: bool, config_file: Path | None) -> None:
+    """One thing in quarantine, or all of a study: what happened, what to do, and where its files lie.
 
     \b
     Example:
       coatcheck quarantine show 17
+      coatcheck quarantine show 28WKZNPX40
     """
+    one = which.isascii() and which.isdigit() and len(which) <= _NUMBER_DIGITS
+    if not one and len(which) != len("28WKZNPX40"):
+        raise click.BadParameter("it is neither a number nor a study's ticket", param_hint="'ID|TICKET'")
     config = read_config(config_file)
-    with closing(_ledger(config)) as ledger:
-        refusal = ledger.refusal(refusal_id)
-    if refusal is None:
-        raise CoatcheckError(f"nothing in quarantine has the number {refusal_id}", "see `coatcheck quarantine list`")
-    described = _described(config, refusal)
+    with closing(open_ledger(config)) as ledger:
+        alone = ledger.refusal(int(which)) if one else None
+        found = ledger.refusals(ticket=which.upper()) if not one else [alone] if alone else []
+    if not found:
+        thing = f"the number {which}" if one else f"the ticket {which}"
+        raise CoatcheckError(f"nothing in quarantine has {thing}", "see `coatcheck quarantine list`")
+    described = [_described(config, refusal) for refusal in found]
     if as_json:
-        print_json({"version": 1} | described)
+        print_json({"version": 1} | described[0] if one else {"version": 1, "refusals": described})
         return
-    for key in ("id", "project", "at", "state", "reason", "what", "do", "detail", "files", "ticket", "path"):
-        if described[key] not in ("", None):
-            click.echo(f"{key + ':':9}{described[key]}")
+    for place, refusal in enumerate(described):
+        if place:
+            click.echo()
+        for key in _SHOWN:
+            if refusal[key] not in ("", None):
+                click.echo(f"{key + ':':9}{refusal[key]}")
 
 
-def _ledger(config: Config) -> LedgerReader:
-    from coatcheck.ledger import LedgerReader
+@command.command()
+@selection
+@json_option
+@config_option
+@click.pass_context
+def retry(
+    ctx: click.Context,
+    numbers: tuple[int, ...],
+    project: str | None,
+    reason: str | None,
+    study: str | None,
+    everything: bool,
+    as_json: bool,
+    config_file: Path | None,
+) -> None:
+    """Give originals back to the inbox under the path they were dropped with, to be taken in anew.
 
-    return LedgerReader.open(config.state_dir / "ledger.db")
+    Name them by their numbers, or by --project with --reason, --study or --all. Nothing is written over. A running
+    service does the work; where none runs, this command does it, and the next run takes the files in.
+
+    \b
+    Example:
+      coatcheck quarantine retry 17
+      coatcheck quarantine retry --project lung-trial --reason lookup-miss
+    """
+    config, refusals = chosen(numbers, project, reason, study, everything, config_file)
+    results = carry_out(config, "retry", refusals)
+    ctx.exit(report(results, "given back to the inbox", as_json=as_json))
+
+
+@command.command()
+@selection
+@click.option("--yes", is_flag=True, help="Do not ask. Required where there is no terminal to ask on.")
+@json_option
+@config_option
+@click.pass_context
+def drop(
+    ctx: click.Context,
+    numbers: tuple[int, ...],
+    project: str | None,
+    reason: str | None,
+    study: str | None,
+    everything: bool,
+    yes: bool,
+    as_json: bool,
+    config_file: Path | None,
+) -> None:
+    """Delete originals in quarantine for good, after a question. The records keep that, and by whom.
+
+    Name them as for `retry`.
+
+    \b
+    Example:
+      coatcheck quarantine drop --project lung-trial --reason not-dicom --yes
+    """
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: write --yes to delete without a question")
+    config, refusals = chosen(numbers, project, reason, study, everything, config_file)
+    files = sum(refusal.files for refusal in refusals)
+    question = f"Delete {files} originals? They may be the only copies."
+    if refusals and not yes and not click.confirm(question, err=True):
+        click.echo("nothing was deleted", err=True)
+        ctx.exit(1)
+    results = carry_out(config, "drop", refusals)
+    ctx.exit(report(results, "deleted", as_json=as_json))
 
 
 def _row(refusal: RefusalRow) -> tuple[object, ...]:

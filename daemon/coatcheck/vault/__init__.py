@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from coatcheck.vault.audits import Audits
 from coatcheck.vault.fates import Fates
-from coatcheck.vault.mappings import Mappings
 from coatcheck.vault.proofs import Proofs
 from coatcheck.vault.rows import AuditRow, Fate, FateRow, FateState, Kind, PlannedFile
+from coatcheck.vault.sequences import Sequences
 
 __all__ = ["AuditRow", "Fate", "FateRow", "FateState", "Kind", "PlannedFile", "Vault"]
 
 
-class Vault(Mappings, Fates, Audits, Proofs):
+class Vault(Sequences, Fates, Audits, Proofs):
     """vault.db, open for as long as the service runs or a command needs it.
 
     Every method raises StateError where the database cannot be used, a row cannot be opened or its sealing key is

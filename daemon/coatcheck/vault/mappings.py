@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ class Mappings(Base):
             return
         with self._transaction() as connection:
             missing = self._missing(project, kind, fresh)
-            connection.executemany(_ADD, self._sealed_pairs(project, kind, missing, now))
+            self._insert(connection, project, kind, missing, now)
         # Only now: a pair that is remembered is never written again, so it must be durable.
         self._remember(project, kind, fresh)
 
@@ -126,6 +127,16 @@ class Mappings(Base):
             found = self._rows(_BY_ORIGINAL.format(marks=marks(part)), (*map(fingerprint, part), project, kind))
             known.update({original: decode(seal.open(place, number, value)) for original, number, value in found})
         return known
+
+    def _insert(
+        self,
+        connection: sqlite3.Connection,
+        project: str,
+        kind: Kind,
+        missing: Iterable[tuple[bytes, str]],
+        now: str,
+    ) -> None:
+        connection.executemany(_ADD, self._sealed_pairs(project, kind, missing, now))
 
     def _sealed_pairs(
         self, project: str, kind: Kind, missing: Iterable[tuple[bytes, str]], now: str

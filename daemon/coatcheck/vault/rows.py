@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from coatcheck.model import Fingerprint
 
@@ -12,7 +13,8 @@ class Kind(StrEnum):
     """What was replaced."""
 
     UID = "uid"
-    PATIENT = "patient"  # Patient ID → subject
+    PATIENT = "patient"  # Patient ID as it came → subject
+    SUBJECT = "subject"  # what all spellings of a Patient ID have in common → subject
     DATE_SHIFT = "date_shift"  # original Study Instance UID → days, as decimal text
 
 
@@ -22,6 +24,11 @@ class Fate(StrEnum):
     ARCHIVE = "archive"
     DELETE = "delete"
     QUARANTINE = "quarantine"
+    RETRY = "retry"  # out of the quarantine, back to the inbox
+    DROP = "drop"  # out of the quarantine, for good
+
+
+LEAVING: Final = frozenset({Fate.RETRY, Fate.DROP})
 
 
 class FateState(StrEnum):
@@ -36,8 +43,9 @@ class FateState(StrEnum):
 class PlannedFile:
     """A dropped file and what is to become of it.
 
-    ``path`` is relative to the inbox, ``destination`` to the root of the fate ("" where the file is deleted); bytes
-    that are not UTF-8 are surrogate escapes.
+    ``path`` is relative to the inbox, ``destination`` to the root of the fate ("" where the file is deleted). With
+    RETRY and DROP ``path`` is relative to the quarantine, and the destination of RETRY to the inbox. Bytes that are
+    not UTF-8 are surrogate escapes.
     """
 
     path: str = field(repr=False)

@@ -85,3 +85,15 @@ def m003_audit(db: Database) -> None:
 def m004_proofs(db: Database) -> None:
     """Which key a project began with: a keyed constant, from which the key cannot be told."""
     db.conn.execute("CREATE TABLE proofs (project TEXT PRIMARY KEY, proof BLOB NOT NULL)")
+
+
+@migrations()
+def m005_sequences(db: Database) -> None:
+    """The last number that each project gave to a patient."""
+    db.conn.execute("CREATE TABLE sequences (project TEXT PRIMARY KEY, last INTEGER NOT NULL)")
+
+
+@migrations()
+def m006_returned(db: Database) -> None:
+    """What was taken out of the quarantine is found without reading the whole journal."""
+    db.conn.execute("CREATE INDEX files_returned ON files (project, refusal_id) WHERE fate IN ('retry', 'drop')")

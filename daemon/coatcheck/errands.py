@@ -1,0 +1,133 @@
+"""What the service does because a person asked for it, and what such work left behind when it was interrupted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from coatcheck.bench import Bench
+from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.line import Line
+from coatcheck.request_box import VERSION, RequestBox
+from coatcheck.returns import Desk, Resume, Returns
+from coatcheck.vault import Fate
+
+logger = logging.getLogger("coatcheck")
+_PATIENCE: Final = 5.0  # seconds until what met weather is tried again
+_ACTIONS: Final = {"retry": Fate.RETRY, "drop": Fate.DROP}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Errand:
+    """One request on its way. ``desk`` is of the line that began it; another one does not go on with it."""
+
+    name: str
+    project: str
+    work: Returns
+    desk: Desk
+    again: float = field(default=float("-inf"))
+
+
+class Errands:
+    """The requests of all projects, and each line's return to order after an interruption."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._box = RequestBox(state_dir)
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._errands: list[_Errand] = []
+        self._resumes: dict[str, tuple[Desk, Resume | None]] = {}
+        self._again: dict[str, float] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was asked is not done yet."""
+        return bool(self._waiting or self._errands)
+
+    def step(self, now: float, lines: Mapping[str, Line]) -> None:
+        """Takes what was asked, and goes on as far as it can. Nothing here waits."""
+        self._waiting += self._box.take()
+        for name, line in lines.items():
+            if line.ready and now >= self._again.get(name, now):
+                self._resume(now, name, line)
+        for name, content in list(self._waiting):
+            self._begin(name, content, lines)
+        for errand in list(self._errands):
+            if now >= errand.again:
+                self._go_on(now, errand, lines)
+
+    def _resume(self, now: float, name: str, line: Line) -> None:
+        """Once for each line: what was planned before is carried out first."""
+        desk, work = self._resumes.get(name, (None, None))
+        if desk is None or desk.pool is not line.bench.pool:
+            desk = _desk(line.bench)
+            work = Resume(desk)
+            self._resumes[name] = desk, work
+        try:
+            if work is not None and work.step():
+                self._resumes[name] = desk, None
+                line.inbox.rung = line.inbox.rung or work.moved
+        except Exception as error:
+            self._again[name] = now + _PATIENCE
+            logger.error(
+                "what was begun in the quarantine cannot be finished: %s", _text(error), extra={"project": name}
+            )
+
+    def _begin(self, name: str, content: dict[str, Any], lines: Mapping[str, Line]) -> None:
+        """Makes work of a request, once its line has listed its inbox and is in order."""
+        line = lines.get(str(content.get("project")))
+        action, numbers = _ACTIONS.get(str(content.get("action"))), content.get("refusals")
+        if content.get("version") != VERSION or action is None or not _are_numbers(numbers):
+            self._refuse(name, content, "the service does not know this request: restart it, it is of another version")
+        elif line is None:
+            self._refuse(name, content, "the service does not run this project: see `coatcheck status`")
+        elif line.ready and self._resumes.get(line.name, (None, line))[1] is None:
+            self._waiting.remove((name, content))
+            desk = self._resumes[line.name][0]
+            work = Returns(desk, action, numbers or [], str(content.get("who", "")))
+            self._errands.append(_Errand(name=name, project=line.name, work=work, desk=desk))
+
+    def _refuse(self, name: str, content: dict[str, Any], fault: str) -> None:
+        self._waiting.remove((name, content))
+        self._box.answer(name, {"version": VERSION, "fault": fault, "refusals": []})
+
+    def _go_on(self, now: float, errand: _Errand, lines: Mapping[str, Line]) -> None:
+        line = lines.get(errand.project)
+        if line is None or line.bench.pool is not errand.desk.pool:
+            self._errands.remove(errand)  # What was planned is carried out by the new line's resume.
+            self._say(errand, "the configuration was read again meanwhile: ask again for what is left")
+            return
+        try:
+            if not errand.work.step():
+                return
+        except Exception as error:
+            errand.again = now + _PATIENCE
+            self._say(errand, f"{_text(error)}: it is tried again until it is done")
+            return
+        self._errands.remove(errand)
+        self._say(errand, "")
+        line.inbox.rung = True
+
+    def _say(self, errand: _Errand, fault: str) -> None:
+        """The answer; a person who was told of a fault is not told again."""
+        if errand.name:
+            results = [one.as_json() for one in errand.work.results]
+            self._box.answer(errand.name, {"version": VERSION, "fault": fault, "refusals": results})
+            errand.name = ""
+
+
+def _desk(bench: Bench) -> Desk:
+    return Desk(project=bench.project, ledger=bench.ledger, vault=bench.vault, pool=bench.pool, utc=bench.utc)
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(type(one) is int for one in value)
+
+
+def _text(error: Exception) -> str:
+    """An error for a person; never the own words of one that nobody expected, which may quote a value."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error if isinstance(error, CoatcheckError) else Mistake.of(error))
