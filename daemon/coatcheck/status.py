@@ -11,7 +11,8 @@
   ``instances``, ``due_in_seconds``), ``studies_running`` (``ticket``, ``state``, ``instances``), ``left_alone`` files
   such as temporary ones, ``fault`` of the inbox now. From the ledger: ``delivered`` (``studies``, ``deliveries``,
   ``instances``), ``duplicates`` (instances that came again unchanged), ``quarantined`` (files by reason), ``faults``
-  (``kind``, ``what``, ``hint``, ``count``, ``since``, ``last``) and ``last_delivery`` (UTC).
+  (``kind``, ``what``, ``hint``, ``count``, ``since``, ``last``), ``references_unresolved`` (UIDs that a delivered Study
+  refers to and that nothing delivered in the project has, counted for each Study) and ``last_delivery`` (UTC).
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class ProjectStatus:
             "duplicates": counts.instances.get("duplicate", 0),
             "quarantined": dict(counts.refusals),
             "faults": [_fault_json(fault) for fault in self.faults],
+            "references_unresolved": counts.references_unresolved,
             "last_delivery": counts.last_delivery,
         }
 

@@ -61,6 +61,8 @@ def opened(ledger: Ledger, ticket: str = TICKET, project: str = "lung", second: 
         subject="S-1",
         profile="research",
         profile_digest="abc",
+        edition="2026d",
+        tags={0x00100010},
         instances=4,
         now=at(second),
     )
@@ -211,6 +213,8 @@ def test_a_study_that_comes_back_under_another_uid_stops_the_work(ledger: Ledger
             subject="S-1",
             profile="p",
             profile_digest="d",
+            edition="2026d",
+            tags=(),
             instances=1,
             now=at(1),
         )
@@ -457,7 +461,7 @@ def applied(path: Path) -> list[tuple[str, str]]:
 def test_migrations_run_once(path: Path) -> None:
     Ledger.open(path).close()
     first = applied(path)
-    assert [name.split("_")[0] for name, _ in first] == ["m001", "m002", "m003", "m004"]
+    assert [name.split("_")[0] for name, _ in first] == ["m001", "m002", "m003", "m004", "m005", "m006"]
     Ledger.open(path).close()
     assert applied(path) == first
 

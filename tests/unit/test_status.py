@@ -34,7 +34,7 @@ LIVE: dict[str, Any] = {
     "left_alone": 1,
     "fault": None,
 }
-PROJECT_KEYS = {*LIVE, "delivered", "duplicates", "quarantined", "faults", "last_delivery"}
+PROJECT_KEYS = {*LIVE, "delivered", "duplicates", "quarantined", "faults", "references_unresolved", "last_delivery"}
 
 
 def write_status(state_dir: Path, pid: int, **more: object) -> None:

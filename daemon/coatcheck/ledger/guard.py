@@ -16,7 +16,8 @@ _AT = r"(?:offset|depth|byte|line|item|frame|signal|errno|status) \d{1,15}"
 # No word of this list is a value. Add to it whatever a detail has to say.
 _WORDS = (
     "a address after again all an and another answer are as at be before below beyond big burned by bytes cannot "
-    "character claims class Class code content creator cut data dataset deep deflated delimiter depth DICOM different "
+    "character claims class date device id institution phone place station Class code content creator cut data "
+    "dataset deep deflated delimiter depth DICOM different "
     "document does duplicate element elements empty encapsulated encoded encoding end ended endian ends exceeds "
     "expected explicit extra file files first for found frame frames from given group has have header implicit in "
     "inflate inflated information instance Instance instances invalid is it item items its kind lacks larger last "

@@ -152,3 +152,43 @@ def m004_errors(db: Database) -> None:
         )
         """
     )
+
+
+@migrations()
+def m005_references(db: Database) -> None:
+    """New UIDs that a Study refers to and that nothing delivered has; ``delivery_id`` is the first that did so.
+
+    A target is sought by its UID in all Studies of a project, so delivered Instances get an index by it.
+    """
+    db.conn.execute(
+        """
+        CREATE TABLE dangling (
+            study_id INTEGER NOT NULL REFERENCES studies (id),
+            sop_uid TEXT NOT NULL,
+            delivery_id INTEGER NOT NULL REFERENCES deliveries (id),
+            PRIMARY KEY (study_id, sop_uid)
+        ) WITHOUT ROWID
+        """
+    )
+    db.conn.execute("CREATE INDEX dangling_uid ON dangling (sop_uid)")
+    db.conn.execute("CREATE INDEX instances_delivered ON instances (sop_uid) WHERE state = 'delivered'")
+    db.conn.execute("CREATE INDEX studies_uid ON studies (study_uid)")
+    db.conn.execute(
+        """
+        CREATE VIEW references_unresolved AS
+        SELECT studies.project, studies.ticket, studies.subject, studies.study_uid, COUNT(*) AS missing
+        FROM dangling JOIN studies ON studies.id = dangling.study_id
+        GROUP BY studies.id
+        """
+    )
+
+
+@migrations()
+def m006_editions(db: Database) -> None:
+    """By which edition of PS3.15 a delivery was made, and which standard Attributes its Study had: both for drift.
+
+    A tag set is its tags in ascending order, four bytes each, big endian. Series of one kind share theirs.
+    """
+    db.conn.execute("CREATE TABLE tag_sets (id INTEGER PRIMARY KEY, tags BLOB NOT NULL UNIQUE)")
+    db.conn.execute("ALTER TABLE deliveries ADD COLUMN edition TEXT NOT NULL DEFAULT '2026d'")
+    db.conn.execute("ALTER TABLE deliveries ADD COLUMN tag_set_id INTEGER REFERENCES tag_sets (id)")

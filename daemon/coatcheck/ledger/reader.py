@@ -51,6 +51,7 @@ _BY_REASON = """
     SELECT reason, SUM(files) FROM refusals
     WHERE project = ? AND state IN ('planned', 'quarantined') GROUP BY reason ORDER BY reason
 """
+_UNRESOLVED = "SELECT COUNT(*) FROM dangling JOIN studies ON studies.id = dangling.study_id WHERE project = ?"
 _STORY = """
     SELECT events.* FROM events JOIN studies ON studies.id = events.study_id
     WHERE studies.project = ? AND studies.ticket = ? ORDER BY events.id
@@ -149,6 +150,7 @@ class LedgerReader:
             instances={state.value: number for state, number in instances.items() if number},
             refusals=dict(map(tuple, self._rows(_BY_REASON, (project,)))),
             last_delivery=last_delivery,
+            references_unresolved=self._rows(_UNRESOLVED, (project,))[0][0],
         )
 
     def faults(self, project: str | None = None) -> list[FaultRow]:

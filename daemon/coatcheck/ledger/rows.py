@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,6 +76,8 @@ class DeliveryRow:
     state: DeliveryState
     profile: str
     profile_digest: str
+    edition: str
+    tag_set_id: int | None
     folder: str | None
     instances: int
     duplicates: int
@@ -136,7 +138,8 @@ class Counts:
     """A project's totals. Mappings have a key for each state or reason that occurs.
 
     ``studies`` counts Studies with at least one folder in the outbox, ``folders`` all of those folders; ``refusals``
-    counts files by reason that are planned for quarantine or lie in it.
+    counts files by reason that are planned for quarantine or lie in it. ``references_unresolved`` counts, for each
+    Study, the UIDs that it refers to and that nothing delivered has.
     """
 
     studies: int
@@ -145,3 +148,14 @@ class Counts:
     instances: Mapping[str, int]
     refusals: Mapping[str, int]
     last_delivery: str | None
+    references_unresolved: int = 0
+
+
+def pack_tags(tags: Collection[int]) -> bytes:
+    """A set of tags as the ledger keeps it: in ascending order, four bytes each, big endian."""
+    return b"".join(tag.to_bytes(4, "big") for tag in sorted(tags))
+
+
+def unpack_tags(packed: bytes) -> frozenset[int]:
+    """The set that ``pack_tags`` was given."""
+    return frozenset(int.from_bytes(packed[at : at + 4], "big") for at in range(0, len(packed), 4))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
 from coatcheck import database
 from coatcheck.errors import StateError
-from coatcheck.ledger import guard
+from coatcheck.ledger import guard, references
 from coatcheck.ledger import transitions as step
 from coatcheck.ledger.migrations import migrations
 from coatcheck.ledger.reader import LedgerReader
-from coatcheck.ledger.rows import DeliveryState, InstanceState, Note, RefusalState
+from coatcheck.ledger.rows import DeliveryState, InstanceState, Note, RefusalState, pack_tags
 from coatcheck.model import Refusal, Staged
 from coatcheck.reasons import Reason
 
@@ -32,9 +32,10 @@ _CORRECT_SUBJECT = """
         AND state IN ('staged', 'released', 'done'))
 """
 _ADD_DELIVERY = """
-    INSERT INTO deliveries (study_id, state, profile, profile_digest, instances, opened, changed)
-    VALUES (?, 'open', ?, ?, ?, ?, ?)
+    INSERT INTO deliveries (study_id, state, profile, profile_digest, edition, tag_set_id, instances, opened, changed)
+    VALUES (?, 'open', ?, ?, ?, (SELECT id FROM tag_sets WHERE tags = ?), ?, ?, ?)
 """
+_ADD_TAGS = "INSERT OR IGNORE INTO tag_sets (tags) VALUES (?)"
 _ADD_SERIES = "INSERT OR IGNORE INTO series (study_id, series_uid, sop_class_uid) VALUES (?, ?, ?)"
 _SERIES = "SELECT series_uid, sop_class_uid, id FROM series WHERE study_id = ?"
 _ADD_INSTANCE = """
@@ -79,11 +80,14 @@ class Ledger(LedgerReader):
         subject: str,
         profile: str,
         profile_digest: str,
+        edition: str,
+        tags: Collection[int],
         instances: int,
         now: str,
     ) -> int:
         """Journal that a Study is about to be worked on; gives the delivery's id. UID and subject are the new ones.
 
+        ``edition`` of PS3.15 is the one worked by, ``tags`` are the standard Attributes of the Study at any depth.
         Raises StateError if the Study was known by another UID or subject: then the key was exchanged.
         """
         guard.time(now)
@@ -97,7 +101,9 @@ class Ledger(LedgerReader):
                     f"study {ticket} of project {project} was delivered under other identifiers before",
                     "the project's key or its subjects were changed: put the old ones back",
                 )
-            values = (study.id, profile, profile_digest, instances, now, now)
+            packed = pack_tags(tags)
+            connection.execute(_ADD_TAGS, (packed,))
+            values = (study.id, profile, profile_digest, edition, packed, instances, now, now)
             delivery_id = int(connection.execute(_ADD_DELIVERY, values).lastrowid or 0)
             step.born(connection, now, project, DeliveryState.OPEN, study_id=study.id, delivery_id=delivery_id)
         return delivery_id
@@ -119,8 +125,9 @@ class Ledger(LedgerReader):
         """
         guard.folder(folder)
         with self._transaction() as connection:
-            step.move(connection, delivery_id, DeliveryState.STAGED, now)
+            delivery = step.move(connection, delivery_id, DeliveryState.STAGED, now)
             self._add_instances(connection, delivery_id, staged, duplicates)
+            references.record(connection, delivery, staged)
             size = sum(one.size for one in staged)
             connection.execute(_COUNT, (len(duplicates), len(refused), size, number, folder, delivery_id))
             connection.execute(_COUNT_ALL, (len(staged) + len(duplicates) + len(refused), delivery_id))
@@ -140,8 +147,9 @@ class Ledger(LedgerReader):
     def release(self, delivery_id: int, now: str) -> None:
         """Staged → released: the folder is in the outbox for good, its Instances are delivered."""
         with self._transaction() as connection:
-            step.move(connection, delivery_id, DeliveryState.RELEASED, now)
+            delivery = step.move(connection, delivery_id, DeliveryState.RELEASED, now)
             connection.execute(_DELIVER, (delivery_id, delivery_id))
+            references.resolve(connection, delivery)
 
     def done(self, delivery_id: int, now: str) -> None:
         """Released → done: the originals are archived or deleted."""
@@ -152,8 +160,9 @@ class Ledger(LedgerReader):
         """Open or staged → abandoned: the work will be repeated. What it had staged and refused is forgotten."""
         note = Note(note)
         with self._transaction() as connection:
-            step.move(connection, delivery_id, DeliveryState.ABANDONED, now, note)
+            delivery = step.move(connection, delivery_id, DeliveryState.ABANDONED, now, note)
             connection.execute(_FORGET, (delivery_id, delivery_id))
+            references.forget(connection, delivery)
             connection.execute(_COUNT, (0, 0, 0, None, None, delivery_id))
             step.drop_refusals(connection, delivery_id, now, note)
 
