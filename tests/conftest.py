@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("coatcheck", deadline=None)  # tests never assert on time
+settings.load_profile("coatcheck")
 
 
 @pytest.fixture(scope="session")

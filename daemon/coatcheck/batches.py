@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coatcheck.errors import CoatcheckError
 from coatcheck.pool import Lane
 
 Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
@@ -17,7 +18,7 @@ class Again:
     """What of a batch has to be tried again, and the weather that was in the way."""
 
     items: Sequence[Any]
-    weather: OSError
+    weather: OSError | CoatcheckError
 
 
 Take = Callable[[Sequence[Any], list[Any]], Again | None]
@@ -27,7 +28,7 @@ class Batches:
     """Hands in batches and lets ``take`` have each one's items and results, in the caller's thread.
 
     Results wait until :meth:`step` takes them, so that whatever ``take`` raises is the caller's own weather, and is
-    taken again later.
+    taken again later. In the pool each errand has its turn beside others of its project.
     """
 
     def __init__(self, lane: Lane) -> None:
@@ -35,7 +36,7 @@ class Batches:
         self._todo: deque[tuple[Function, object, Sequence[Any], Take]] = deque()
         self._ended: deque[tuple[Function, object, Sequence[Any], Take, list[Any]]] = deque()
         self._under_way = 0
-        self._weather: OSError | None = None
+        self._weather: OSError | CoatcheckError | None = None
 
     def add(self, function: Function, context: object, items: Sequence[Any], take: Take, *, size: int) -> None:
         """Cuts items into batches of at most ``size``; they are handed in by the next :meth:`step`."""
@@ -43,7 +44,7 @@ class Batches:
             self._todo.append((function, context, items[start : start + size], take))
 
     def step(self) -> bool:
-        """Goes on as far as it can; True when all is done. Raises OSError for weather; call it again later."""
+        """Goes on as far as it can; True when all is done. Raises weather; call it again later."""
         while self._ended:
             function, context, items, take, results = self._ended[0]
             again = take(items, results)
@@ -67,9 +68,9 @@ class Batches:
             self._under_way -= 1
             self._ended.append((function, context, items, take, results))
 
-        def failed(error: OSError) -> None:
+        def failed(error: OSError | CoatcheckError) -> None:
             self._under_way -= 1
             self._todo.append((function, context, items, take))
             self._weather = error
 
-        self._lane.submit(function, context, items, done, failed)
+        self._lane.submit(function, context, items, done, failed, errand=self)

@@ -15,7 +15,7 @@ from coatcheck.config_overlap import find_overlaps, used_paths
 from coatcheck.errors import CoatcheckError, InboxFault, KeyFileError
 from coatcheck.intake.folder import file_system
 from coatcheck.keys import key_path, read_key
-from coatcheck.problems import in_reading_order
+from coatcheck.problems import ConfigError, in_reading_order
 
 _PREFIX: Final = ".coatcheck-check-"  # a leading dot: an inbox leaves such names alone
 _REMOTE: Final = frozenset(
@@ -148,10 +148,12 @@ def _key(config: Config, project: Project, credentials: Path | None) -> Iterator
 
 
 def _profile(config: Config, project: Project) -> Iterator[Problem]:
-    from coatcheck.deid.profile import load_profile
+    from coatcheck.profile_file import profile_of
 
     try:
-        load_profile(project.profile, config.path.parent)
+        profile_of(project, config.path.parent)
+    except ConfigError as error:
+        yield from error.problems
     except CoatcheckError as error:
         yield _problem(config, ("projects", project.name, "profile"), error.what, error.hint)
 

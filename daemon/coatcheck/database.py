@@ -101,7 +101,10 @@ def marks(values: Sequence[object]) -> str:
 
 @contextmanager
 def translated(path: Path) -> Generator[None, None, None]:
-    """Turn faults of SQLite and of the file system into a StateError that names the database and what to do."""
+    """Turn faults of SQLite and of the file system into a StateError that names the database and what to do.
+
+    A number that SQLite cannot hold is such a fault too.
+    """
     try:
         yield
     except sqlite3.Error as error:
@@ -111,6 +114,8 @@ def translated(path: Path) -> Generator[None, None, None]:
         raise StateError(f"{path} cannot be used ({name})", hint) from error
     except OSError as error:
         raise StateError(f"{path} cannot be used ({error.strerror})", _HINTS["SQLITE_CANTOPEN"]) from error
+    except OverflowError as error:
+        raise StateError(f"{path} cannot hold so large a number", "report it: this is a mistake") from error
 
 
 def _create(path: Path, mode: int) -> None:

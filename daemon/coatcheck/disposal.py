@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import Final
 
 from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
-from coatcheck.originals import carry_out
+from coatcheck.errors import CoatcheckError
+from coatcheck.ledger import DeliveryState, RefusalState
+from coatcheck.originals import Outcome, carry_out
+from coatcheck.pool import Crashed
 from coatcheck.vault import FateState, PlannedFile
 
 _BATCH: Final = 200
@@ -23,10 +27,10 @@ class Disposal:
         self._batches.add(carry_out, bench.places, [file for _, file in rows], self._take, size=_BATCH)
 
     def step(self) -> bool:
-        """Goes on as far as it can; True when all is done. Raises OSError for weather; call it again later."""
+        """Goes on as far as it can; True when all is done. Raises weather; call it again later."""
         return self._batches.step()
 
-    def _take(self, files: Sequence[PlannedFile], results: list[FateState | OSError]) -> Again | None:
+    def _take(self, files: Sequence[PlannedFile], results: list[Outcome | Crashed]) -> Again | None:
         """Records what was carried out. What a dead worker left undone is repeated like what weather forbade."""
         pairs = list(zip(files, results, strict=True))
         for state in (FateState.DONE, FateState.SUPERSEDED):
@@ -34,5 +38,25 @@ class Disposal:
         left = [file for file, result in pairs if not isinstance(result, FateState)]
         if not left:
             return None
-        weather = next((result for result in results if isinstance(result, OSError)), OSError("a worker process ended"))
-        return Again(items=left, weather=weather)
+        weather = next((one for one in results if isinstance(one, OSError | CoatcheckError)), OSError())
+        return Again(items=left, weather=_fault(weather))
+
+
+def _fault(weather: OSError | CoatcheckError) -> CoatcheckError:
+    if isinstance(weather, CoatcheckError):
+        return weather
+    code = errno.errorcode.get(weather.errno or 0, "EIO")
+    return CoatcheckError(
+        f"originals cannot be put away now ({code})",
+        "look at the rights of the folders in the inbox and at the disk of archive and quarantine; results are not held"
+        " up, and it is tried again",
+    )
+
+
+def close_delivery(bench: Bench, delivery_id: int) -> None:
+    """Records that every original of a delivery has met its fate. Repeating it does no harm."""
+    for refusal in bench.ledger.refusals(delivery_id=delivery_id, state=RefusalState.PLANNED):
+        bench.ledger.refusal_done(refusal.id, bench.utc())
+    row = bench.ledger.delivery(delivery_id)
+    if row is not None and row.state is DeliveryState.RELEASED:
+        bench.ledger.done(delivery_id, bench.utc())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,3 +48,17 @@ class Refused(CoatcheckError):
         super().__init__(reason.value, detail)
         self.reason = reason
         self.detail = detail
+
+
+class Mistake(CoatcheckError):
+    """An exception that nobody expected, told by its type and its place alone: its own text may quote a value."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> Mistake:
+        """The mistake that shows itself in ``error``."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f" in {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+        hint = "this is a mistake in coatcheck: report it with this place; the work is tried again"
+        return cls(f"unexpected {type(error).__name__}{place}", hint)

@@ -1,7 +1,7 @@
 """One project's straight line: its inbox is listed, files settle, are read, gather to Studies, and become jobs.
 
-Nothing here waits: each call does what can be done now and says when it wants to be called again. A fault of one
-project's folders pauses this line only, is shown, and is tried again with back-off.
+Nothing here waits: each call does what can be done now and says when it wants to be called again. A fault pauses the
+piece of work that met it, one Study or one file, is shown, and is tried again with back-off; the others go on.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from coatcheck.assembly import Assembly
 from coatcheck.batches import Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
-from coatcheck.errors import CoatcheckError
 from coatcheck.intake.folder import Doorbell
 from coatcheck.intake.inbox import Inbox
 from coatcheck.intake.scan import Listing
 from coatcheck.intake.settle import Settle
-from coatcheck.job import Phase, StudyJob
+from coatcheck.job import StudyJob
 from coatcheck.model import Arrival, Directory, Fingerprint, Identity, Instance, Refusal, Unready
+from coatcheck.pieces import Piece, Pieces
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
-from coatcheck.recovery import Recovery
+from coatcheck.recovery import begin
 from coatcheck.single import SingleFile
-from coatcheck.weather import Weather
+from coatcheck.weather import Fault, Weather
 
 READ_BATCH: Final = 100
+_PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
+# What may fail beside the pieces of work:
+_LINE, _OUTBOX, _READING, _LISTING, _GAPS = "line", "outbox", "reading", "listing", "gaps"
 
 
 class Line:
@@ -46,7 +49,7 @@ class Line:
         self.finished = 0  # files that were dealt with since the start
         self._inbox_weather = Weather(bench, "inbox")
         self._work_weather = Weather(bench, "work")
-        self._achieved = False
+        self._examined_some = False
         self._outbox_device = -1
         self._clock = clock
         self._once = once
@@ -56,91 +59,116 @@ class Line:
         self._identity: dict[str, set[Identity]] = {}
         self._reading = Batches(bench.pool)
         self._unread: dict[float, int] = {}  # settled files that are not read yet, by the time at which they settled
-        self._jobs: list[StudyJob] = []
-        self._singles: list[SingleFile] = []
-        self._recovery = Recovery(bench)
+        self._pieces = Pieces(bench, self._work_weather)
         self._recovered = False
 
     def tick(self, now: float) -> None:
         """Does what can be done now. An inbox that is out of reach does not hold up what was taken from it."""
-        if now >= self._work_weather.until:
-            self._try(self._work, self._work_weather, now)
-        self.inbox.glance(now)
-        if self._recovered and now >= max(self._next_look(), self._inbox_weather.until):
-            self._try(self._look, self._inbox_weather, now)
-
-    def _try(self, part: Callable[[float], bool], weather: Weather, now: float) -> None:
-        """One kind of work; ``part`` says whether something was achieved, so that old weather is over."""
-        try:
-            if part(now):
-                weather.clear()
-        except (OSError, CoatcheckError) as error:
-            weather.strike(error, now)
+        self._work_weather.attempt(_LINE, partial(self._work, now), now)
+        self._inbox_weather.attempt(_LISTING, partial(self._look, now), now)
 
     def _look(self, now: float) -> bool:
+        """Lists the inbox if it is time to. What could not be looked at is a fault, and holds up nothing else."""
+        self.inbox.glance(now)
+        if not self._recovered or now < self._next_look():
+            return False
         self._take(self.inbox.look(now), now)
-        self._reading.step()
+        if self.inbox.gaps is None:
+            self._inbox_weather.clear(_GAPS)
+        else:
+            self._inbox_weather.strike(_GAPS, self.inbox.gaps, now)
+        self._work_weather.attempt(_READING, self._read, now)
         self.inbox.tidy(now)
         self.ready = True
         return True
 
     def _work(self, now: float) -> bool:
         """Everything behind the inbox."""
+        weather = self._work_weather
+        if not weather.attempt(_OUTBOX, self._outbox_there, now):
+            return True
+        weather.attempt(_READING, self._read, now)
+        self._open_jobs(now)
+        self._pieces.step(now, partial(self._ended, now))
+        return True
+
+    def _outbox_there(self) -> bool:
+        """At first what an earlier process left is repaired, as far as it must be before the inbox is listed."""
         if not self._recovered:
-            if not self._recovery.step():
-                return False
+            self._pieces.repair(begin(self.bench))
             self._outbox_device = os.stat(self.bench.project.outbox).st_dev
             self._recovered = True
-        self._achieved = False
-        errors: list[OSError | CoatcheckError] = []
         if os.stat(self.bench.project.outbox).st_dev != self._outbox_device:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))  # A share was unmounted or mounted over it.
-        _collect(errors, self._reading.step)
-        self._open_jobs(now)
-        for job in list(self._jobs):
-            _collect(errors, partial(self._step_job, job, now))
-        for single in list(self._singles):
-            _collect(errors, partial(self._step_single, single))
-        if errors:
-            raise errors[0]
-        return self._achieved or self.at_rest
+        return True
+
+    def _read(self) -> bool:
+        self._examined_some = False
+        return self._reading.step() or self._examined_some
+
+    def _ended(self, now: float, piece: Piece) -> None:
+        """A piece of work came to its end."""
+        if isinstance(piece, SingleFile):
+            self.quarantined += piece.refusal is not None
+            self.finished += 1
+            return
+        self.inbox.rung = True
+        if isinstance(piece, StudyJob):
+            for path in piece.results.given_back:
+                self._settle.give_back(path, now)
+            self.quarantined += len(piece.results.refused)
+            self.finished += piece.instances - len(piece.results.given_back)
 
     def next_call(self, now: float) -> float:
         """When :meth:`tick` has something to do again, if the pool and the doorbell are silent."""
-        times = [self._work_weather.until] if self._work_weather.until > now else []
+        again = self._work_weather.next_try(now)
+        times = [again] if again is not None else []
         if self._recovered:
-            times.append(max(self._next_look(), self._inbox_weather.until))
+            times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
             due = self._assembly.next_due()
             times.extend([due] if due is not None and not self._once else [])
         return min(times, default=now + 1)
 
     @property
-    def fault(self) -> str:
-        """What is in the way now, or ""."""
-        return self._inbox_weather.fault or self._work_weather.fault
+    def faults(self) -> list[Fault]:
+        """What is in the way now."""
+        return list(dict.fromkeys([*self._inbox_weather.faults, *self._work_weather.faults]))
 
     @property
-    def failures(self) -> int:
-        """How often in a row the same work has failed."""
-        return max(self._inbox_weather.failures, self._work_weather.failures)
+    def fault(self) -> str:
+        """The first thing that is in the way now, or ""."""
+        return next((fault.what for fault in self.faults), "")
 
     @property
     def at_rest(self) -> bool:
-        """Whether no file is being worked on; Studies may still be waiting."""
-        return self._recovered and not (self._unread or self._jobs or self._singles)
+        """Whether no file is being worked on but for those that meet a fault; Studies may still be waiting."""
+        read = not self._unread or self._work_weather.failures(_READING) > 0
+        return self._recovered and read and self._pieces.tried(1)
 
     @property
     def done_but_waiting(self) -> bool:
-        """Whether every file of the inbox that has settled has gone its way."""
-        gathered = self._assembly.next_due() is not None
-        return self.ready and self.at_rest and not gathered and not self.inbox.rung and not self.fault
+        """Whether every file of the inbox that has settled has gone its way, or cannot for a fault that stays."""
+        work = self._work_weather
+        if max(work.failures(_LINE), work.failures(_OUTBOX)) >= _PATIENCE:
+            return True
+        if 0 < work.failures(_READING) < _PATIENCE:
+            return False
+        failed = self._inbox_weather.failures(_LISTING)
+        listed = failed >= _PATIENCE or (self.ready and not failed and not self.inbox.rung)
+        return listed and self.at_rest and self._pieces.tried(_PATIENCE) and not self._gathered
+
+    @property
+    def _gathered(self) -> bool:
+        """Whether there are Studies of which no earlier part is under way."""
+        running = self._pieces.running()
+        return any(not running(one.study_uid) for one in self._assembly.arriving(0.0))
 
     @property
     def pending(self) -> int:
         """How many files are known and not dealt with yet."""
         now = self._clock()
         gathered = sum(one.instances for one in self._assembly.arriving(now))
-        working = sum(job.instances for job in self._jobs) + len(self._singles)
+        working = sum(job.instances for job in self._pieces.jobs) + len(self._pieces.singles)
         return self._settle.waiting(now).files + sum(self._unread.values()) + gathered + working
 
     def waiting_files(self) -> list[str]:
@@ -149,15 +177,15 @@ class Line:
 
     def flush(self) -> bool:
         """Works on every Study that is gathered, without waiting for more of it. False where none is."""
-        self._flush_now = self._assembly.next_due() is not None
+        self._flush_now = self._gathered
         return self._flush_now
 
     def stop(self) -> None:
         """Leaves what is not staged yet, to be repeated at the next start."""
         self.inbox.stop()
-        for job in self._jobs:
+        for job in self._pieces.jobs:
             job.give_up()
-        self._jobs.clear()
+        self._pieces.jobs.clear()
 
     def _next_look(self) -> float:
         return self.inbox.next_look(self._settle.next_due(self.inbox.looked))
@@ -165,6 +193,8 @@ class Line:
     def _take(self, listing: Listing, now: float) -> None:
         """What has settled goes to be read; what is no file is set aside."""
         everything: dict[str, Fingerprint] = {**listing.files, **listing.odd}
+        for path in self._pieces.held:
+            everything.pop(path, None)
         arrivals = []
         for path, mark in self._settle.update(everything, now, root=listing.root, unseen=listing.unseen):
             arrival = Arrival(project=self.name, path=path, fingerprint=mark)
@@ -178,7 +208,7 @@ class Line:
             self._reading.add(worker.examine, context, arrivals, partial(self._examined, now), size=READ_BATCH)
 
     def _examined(self, settled: float, batch: Sequence[Arrival], results: list[Any]) -> None:
-        self._achieved = True
+        self._examined_some = True
         self._unread[settled] -= len(batch)
         if not self._unread[settled]:
             del self._unread[settled]
@@ -188,7 +218,7 @@ class Line:
             elif isinstance(result, Refusal):
                 self._refuse(result)
             elif isinstance(result, Directory):
-                self._singles.append(SingleFile(self.bench, arrival, None))
+                self._pieces.singles.append(SingleFile(self.bench, arrival, None))
             elif isinstance(result, Crashed):
                 self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
             elif isinstance(result, Unready):
@@ -201,7 +231,7 @@ class Line:
         self._assembly.add(replace(instance, identity=frozenset()), now)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._singles.append(SingleFile(self.bench, refusal.arrival, refusal))
+        self._pieces.singles.append(SingleFile(self.bench, refusal.arrival, refusal))
 
     def _open_jobs(self, now: float) -> None:
         """Makes a job of each Study that is due. One Study is worked on once at a time.
@@ -210,37 +240,15 @@ class Line:
         where the oldest of them settled.
         """
         horizon = float("-inf") if self._once else min(self._unread, default=now)
-        running = {job.study_uid for job in self._jobs}
+        running = self._pieces.running()
         for study in self._assembly.due(horizon, flush=self._flush_now):
-            if study.study_uid in running:
+            if running(study.study_uid):
                 for instance in study.instances:  # Its earlier part is under way: this becomes the next delivery.
                     self._assembly.add(instance, now)
                 continue
             identity = frozenset(self._identity.pop(study.study_uid, ()))
-            self._jobs.append(StudyJob(self.bench, study, identity))
+            self._pieces.jobs.append(StudyJob(self.bench, study, identity))
         self._flush_now = False
-
-    def _step_job(self, job: StudyJob, now: float) -> None:
-        before = job.phase
-        try:
-            job.step()
-        finally:
-            self._achieved = self._achieved or job.phase is not before
-        if job.phase is not Phase.ENDED:
-            return
-        self._jobs.remove(job)
-        for path in job.results.given_back:
-            self._settle.give_back(path, now)
-        self.quarantined += len(job.results.refused)
-        self.finished += job.instances - len(job.results.given_back)
-        self.inbox.rung = True
-
-    def _step_single(self, single: SingleFile) -> None:
-        if single.step():
-            self._achieved = True
-            self._singles.remove(single)
-            self.quarantined += single.refusal is not None
-            self.finished += 1
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What the status says of this line while the service runs; see :mod:`coatcheck.status`."""
@@ -261,16 +269,9 @@ class Line:
                 for one in self._assembly.arriving(now)
             ],
             "studies_running": [
-                {"ticket": job.ticket, "state": job.phase.value, "instances": job.instances} for job in self._jobs
+                {"ticket": job.ticket, "state": job.phase.value, "instances": job.instances}
+                for job in self._pieces.jobs
             ],
             "left_alone": self.inbox.left_alone,
             "fault": self.fault or None,
         }
-
-
-def _collect(errors: list[OSError | CoatcheckError], step: Callable[[], object]) -> None:
-    """Does one step, and keeps the weather that it met: it must not hold up the others."""
-    try:
-        step()
-    except (OSError, CoatcheckError) as error:
-        errors.append(error)

@@ -1,7 +1,8 @@
 """What becomes of dropped files once their outcome is safe: archived, deleted, or set aside in the quarantine.
 
 Every step can be repeated: a file that is gone already was dealt with before a crash, one that changed since is left
-for the next listing, and nothing is ever written over.
+for the next listing, and nothing is ever written over. Archive and quarantine are gone through by descriptors, so
+that no link in them is followed and no path is too long.
 """
 
 from __future__ import annotations
@@ -9,16 +10,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
-from coatcheck.files import copy_span, fingerprint, open_folder, open_original, sync_folder
+from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.files import copy_span, fingerprint, open_folder, open_original
+from coatcheck.folders import Touched, enter, has_name, in_the_way
+from coatcheck.model import Fingerprint
 from coatcheck.vault.rows import Fate, FateState, PlannedFile
 
-_MOST_NAMES = 10_000
+_NUMBERED = 100  # so many equal names get a number, further ones a digest
+_LONGEST_PATH = 4000  # bytes; no program can open a longer one by its path
+_LONGEST_NAME = 255
+
+Outcome = FateState | OSError | CoatcheckError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,44 +39,68 @@ class Places:
     quarantine: Path
 
 
-@dataclass(slots=True)
-class _Touched:
-    """Folders whose names changed, to be made durable at the end of a batch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Original:
+    """A dropped file by the folder that it lies in, and what it was when its fate was planned."""
 
-    folders: set[Path] = field(default_factory=set)
+    parent: int
+    name: str
+    mark: Fingerprint
 
-
-def carry_out(context: Places, batch: Sequence[PlannedFile]) -> list[FateState | OSError]:
-    """Does what was planned for each file: done, superseded (it is another file now), or the weather in its way."""
-    touched = _Touched()
-    results: list[FateState | OSError] = []
-    for planned in batch:
+    def unchanged(self) -> bool:
+        """Whether that very file still has the name."""
         try:
-            results.append(_one(context, planned, touched))
-        except OSError as error:
-            results.append(OSError(error.errno, os.strerror(error.errno or errno.EIO)))  # without the path
-    for folder in sorted(touched.folders):
-        with suppress(FileNotFoundError):
-            sync_folder(folder)
+            return fingerprint(os.stat(self.name, dir_fd=self.parent, follow_symlinks=False)) == self.mark
+        except FileNotFoundError:
+            return False
+
+    def remove(self) -> FateState:
+        """Removes it, unless another file has its name by now."""
+        if not self.unchanged():
+            return FateState.SUPERSEDED
+        os.unlink(self.name, dir_fd=self.parent)
+        return FateState.DONE
+
+
+def carry_out(context: Places, batch: Sequence[PlannedFile]) -> list[Outcome]:
+    """Does what was planned for each file: done, superseded (it is another file now), or what is in its way."""
+    touched = Touched()
+    results: list[Outcome] = []
+    try:
+        for planned in batch:
+            results.append(_carried_out(context, planned, touched))
+    finally:
+        touched.sync()
     return results
 
 
-def _one(context: Places, planned: PlannedFile, touched: _Touched) -> FateState:
+def _carried_out(context: Places, planned: PlannedFile, touched: Touched) -> Outcome:
+    """The same for one file, which must not hold up the others whatever is the matter with it."""
+    try:
+        return _one(context, planned, touched)
+    except OSError as error:
+        return OSError(error.errno, os.strerror(error.errno or errno.EIO))  # without the path
+    except CoatcheckError as error:
+        return error
+    except Exception as error:
+        return Mistake.of(error)
+
+
+def _one(context: Places, planned: PlannedFile, touched: Touched) -> FateState:
     folder, _, name = planned.path.rpartition("/")
     with open_folder(context.inbox) as root, ExitStack() as stack:
         try:
             parent = stack.enter_context(open_folder(folder or ".", beneath=root))
-            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            os.stat(name, dir_fd=parent, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return FateState.DONE  # It was dealt with before a crash, or somebody took it back.
-        if fingerprint(status) != planned.fingerprint:
+        original = _Original(parent=parent, name=name, mark=planned.fingerprint)
+        if not original.unchanged():
             return FateState.SUPERSEDED
+        touched.note(parent)
         if planned.fate is Fate.DELETE:
-            os.unlink(name, dir_fd=parent)
-        else:
-            _move(parent, name, _root(context, planned.fate), planned.destination, touched)
-        touched.folders.add(context.inbox / folder)
-    return FateState.DONE
+            return original.remove()
+        return _move(original, _root(context, planned.fate), planned, touched)
 
 
 def _root(context: Places, fate: Fate) -> Path:
@@ -78,110 +111,166 @@ def _root(context: Places, fate: Fate) -> Path:
     return context.archive
 
 
-def _move(parent: int, name: str, root: Path, destination: str, touched: _Touched) -> None:
+def _move(original: _Original, root: Path, planned: PlannedFile, touched: Touched) -> FateState:
     """Moves a file below ``root``. A name that is taken gets a number, unless it holds the same content."""
-    target = _way_to(root, destination)
-    make_folders(root, target.parent)
-    touched.folders.add(target.parent)
-    free = _free_name(parent, name, target)
-    if free is None:
-        os.unlink(name, dir_fd=parent)
-        return
+    own = 2 if planned.fate is Fate.QUARANTINE else 1  # REASON/TICKET or TICKET; the rest was dropped
+    with open_folder(root) as base:
+        *folders, name = _short(root, base, planned.destination.split("/"), own)
+        with _way(root, base, folders, own if planned.fate is Fate.QUARANTINE else 0) as target:
+            touched.note(target)
+            free = _free_name(original, target, name)
+            if free is None:
+                return original.remove()
+            try:
+                os.rename(original.name, free, src_dir_fd=original.parent, dst_dir_fd=target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return original.remove() if _copied(original, target, free) else FateState.SUPERSEDED
+            return _moved(original, target, free)
+
+
+def _short(root: Path, base: int, parts: Sequence[str], own: int) -> list[str]:
+    """The destination with names and a length that the file system and other programs can bear."""
     try:
-        os.rename(name, free, src_dir_fd=parent)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            _copy(parent, name, free)
-        else:
-            _make_again(parent, name, free)
-        os.unlink(name, dir_fd=parent)
+        longest = os.fpathconf(base, "PC_NAME_MAX")
+    except OSError:
+        longest = _LONGEST_NAME
+    longest = longest if 32 <= longest <= _LONGEST_NAME else _LONGEST_NAME
+    short = [_cut(part, longest) for part in parts]
+    if len(os.fsencode(root.joinpath(*short))) > _LONGEST_PATH:
+        return [*short[:own], f"shortened~{_digest(*parts)}", short[-1]]
+    return short
 
 
-def _way_to(root: Path, destination: str) -> Path:
-    """The path below ``root``. A folder's name that a file has already gets a number."""
-    *folders, name = destination.split("/")
-    for folder in folders:
-        free = root / folder
-        number = 1
-        while os.path.lexists(free) and not (free.is_dir() and not free.is_symlink()):
-            number += 1
-            free = root / _numbered(folder, number)
-        root = free
-    return root / name
+def _cut(name: str, longest: int) -> str:
+    """A name within so many bytes; one that was cut ends with a digest of the whole."""
+    if len(os.fsencode(name)) <= longest:
+        return name
+    return _behind(name, f"~{_digest(name)}", longest)
 
 
-def _make_again(parent: int, name: str, target: Path) -> None:
-    """What is no regular file has no content to copy: its like is made on the other file system."""
-    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(name, dir_fd=parent), target)
-        return
+def _digest(*texts: object) -> str:
+    return sha256("/".join(map(str, texts)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@contextmanager
+def _way(root: Path, base: int, folders: Sequence[str], fixed: int) -> Iterator[int]:
+    """A descriptor of the folder for the file, made if need be.
+
+    A name that something else has already gets a number; not so the first ``fixed`` ones, which the records name.
+    """
+    fd = os.dup(base)
     try:
-        os.mknod(target, status.st_mode, status.st_rdev)
-    except PermissionError:
-        os.mknod(target, stat.S_IFREG | 0o600)  # Only root makes devices; the name tells what it was.
+        for number, folder in enumerate(folders):
+            deeper = _enter_free(fd, folder) if number >= fixed else _enter_own(root, fd, folders[: number + 1])
+            os.close(fd)
+            fd = deeper
+        yield fd
+    finally:
+        os.close(fd)
 
 
-def make_folders(root: Path, folder: Path) -> None:
-    """Makes the folders from ``root`` down to ``folder``, durably. ``root`` itself must be there already."""
-    missing = []
-    while folder != root and not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for made in reversed(missing):
-        with suppress(FileExistsError):
-            made.mkdir()
-        sync_folder(made.parent)
+def _enter_own(root: Path, parent: int, folders: Sequence[str]) -> int:
+    try:
+        return enter(parent, folders[-1], make=True)
+    except NotADirectoryError:
+        raise in_the_way(root.joinpath(*folders)) from None
 
 
-def _free_name(parent: int, name: str, target: Path) -> Path | None:
-    """A path that nothing has yet, or None where the very content is there already."""
-    for number in range(1, _MOST_NAMES):
-        candidate = target if number == 1 else target.with_name(_numbered(target.name, number))
-        if not os.path.lexists(candidate):
+def _enter_free(parent: int, folder: str) -> int:
+    for name in _names(folder, ""):
+        with suppress(NotADirectoryError):
+            return enter(parent, name, make=True)
+    raise AssertionError  # names never end
+
+
+def _free_name(original: _Original, target: int, name: str) -> str | None:
+    """A name that nothing has yet, or None where the very content is there already."""
+    for candidate in _names(name, original.mark):
+        if not has_name(target, candidate):
             return candidate
-        if _same_content(parent, name, candidate):
+        if _same_content(original, target, candidate):
             return None
-    raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+    raise AssertionError  # names never end
 
 
-def _numbered(name: str, number: int) -> str:
-    """The name with a number behind it, within the 255 bytes that a file system allows."""
-    suffix = f"~{number}"
-    return os.fsdecode(os.fsencode(name)[: 255 - len(suffix)]) + suffix
+def _names(name: str, mark: object) -> Iterator[str]:
+    """The name, then the name with a number, then with a digest of ``mark`` that hardly anything else has."""
+    yield name
+    for number in range(2, _NUMBERED):
+        yield _behind(name, f"~{number}")
+    rare = f"~{_digest(name, mark)}"
+    yield _behind(name, rare)
+    for number in count(2):
+        yield _behind(name, f"{rare}~{number}")
 
 
-def _same_content(parent: int, name: str, other: Path) -> bool:
+def _behind(name: str, suffix: str, longest: int = _LONGEST_NAME) -> str:
+    """The name with something behind it, within the bytes that a file system allows."""
+    return os.fsdecode(os.fsencode(name)[: longest - len(suffix)]) + suffix
+
+
+def _same_content(original: _Original, folder: int, name: str) -> bool:
+    """Whether both are files with the same bytes. What cannot be opened or read is taken for different."""
     try:
-        with ExitStack() as stack:
-            folder = stack.enter_context(open_folder(other.parent))
-            one = stack.enter_context(open_original(parent, name))
-            two = stack.enter_context(open_original(folder, other.name))
+        with open_original(original.parent, original.name) as one, open_original(folder, name) as two:
             same = os.fstat(one).st_size == os.fstat(two).st_size
             while same and (left := os.read(one, 1 << 20)):
                 same = left == os.read(two, len(left))
             return same
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return False
-        raise
+    except OSError:
+        return False
 
 
-def _copy(parent: int, name: str, target: Path) -> None:
-    """Copies to another file system: whole and durable under the final name, or not there at all."""
-    # The same name at every attempt, so that what a crash left is written over.
-    temporary = target.with_name(f".coatcheck-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp")
-    with open_original(parent, name) as source:
-        status = os.fstat(source)
-        out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            copy_span(source, 0, status.st_size, out)
-            os.fchmod(out, status.st_mode & 0o777)
-            os.utime(out, ns=(status.st_atime_ns, status.st_mtime_ns))
-            os.fsync(out)
-        finally:
-            os.close(out)
-    os.rename(temporary, target)
-    sync_folder(target.parent)
+def _moved(original: _Original, target: int, free: str) -> FateState:
+    """After the rename: a file that took the name in the last moment goes back to be looked at."""
+    now = os.stat(free, dir_fd=target, follow_symlinks=False)
+    if (now.st_size, now.st_mtime_ns) == (original.mark.size, original.mark.mtime_ns):
+        return FateState.DONE
+    if not has_name(original.parent, original.name):
+        os.rename(free, original.name, src_dir_fd=target, dst_dir_fd=original.parent)
+    return FateState.SUPERSEDED
+
+
+def _copied(original: _Original, target: int, free: str) -> bool:
+    """Copies to another file system: whole and durable under the final name. False where the original changed."""
+    status = os.stat(original.name, dir_fd=original.parent, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
+        _make_again(original, target, free, status)
+        return True
+    temporary = f".coatcheck-{_digest(free)}.tmp"  # the same at every attempt, so that none is left
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=target)
+    with open_original(original.parent, original.name) as source:
+        _copy(source, target, temporary)
+        whole = fingerprint(os.fstat(source)) == original.mark and original.unchanged()
+    if not whole:
+        os.unlink(temporary, dir_fd=target)
+        return False
+    os.rename(temporary, free, src_dir_fd=target, dst_dir_fd=target)
+    os.fsync(target)
+    return True
+
+
+def _copy(source: int, target: int, name: str) -> None:
+    status = os.fstat(source)
+    out = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=target)
+    try:
+        copy_span(source, 0, status.st_size, out)
+        os.fchmod(out, status.st_mode & 0o777)
+        os.utime(out, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(out)
+    finally:
+        os.close(out)
+
+
+def _make_again(original: _Original, target: int, name: str, status: os.stat_result) -> None:
+    """What is no regular file has no content to copy: its like is made on the other file system."""
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(original.name, dir_fd=original.parent), name, dir_fd=target)
+        return
+    try:
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=target)
+    except PermissionError:
+        os.mknod(name, stat.S_IFREG | 0o600, dir_fd=target)  # Only root makes devices; the name tells what it was.

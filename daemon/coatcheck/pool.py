@@ -7,7 +7,6 @@ that kills its process alone is a suspect, and one that does it twice comes back
 
 from __future__ import annotations
 
-import errno
 import logging
 import multiprocessing
 import os
@@ -17,13 +16,15 @@ import signal
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import forkserver
 from typing import Any, Literal
+
+from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.turns import Batch, Turns, Weather
 
 ADDRESS_SPACE = 4 << 30  # bytes that one worker may map
 _CRASHES = 2
@@ -31,20 +32,6 @@ _CRASHES = 2
 
 class Crashed:
     """The result of an item that ended its worker process."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Batch:
-    """Items on their way. ``failed`` gets an OSError that belongs to no item: weather."""
-
-    function: Callable[[Any, Sequence[Any]], Sequence[Any]]
-    context: object
-    items: tuple[Any, ...]
-    done: Callable[[list[Any]], None]
-    failed: Callable[[OSError], None]
-    results: list[Any] = field(default_factory=list)
-    crashes: int = 0
-    alone: bool = False
 
 
 class Lane:
@@ -61,17 +48,19 @@ class Lane:
         context: object,
         items: Sequence[Any],
         done: Callable[[list[Any]], None],
-        failed: Callable[[OSError], None],
+        failed: Callable[[Weather], None],
+        *,
+        errand: Hashable = None,
     ) -> None:
         """As :meth:`Pool.submit`. Once the lane is closed nothing is called back."""
         self.under_way += 1
 
-        def end(call: Callable[[Any], None], argument: list[Any] | OSError) -> None:
+        def end(call: Callable[[Any], None], argument: list[Any] | Weather) -> None:
             self.under_way -= 1
             if not self._closed:
                 call(argument)
 
-        self._pool.submit(function, context, items, partial(end, done), partial(end, failed))
+        self._pool.submit(function, context, items, partial(end, done), partial(end, failed), turn=(self, errand))
 
     def close(self) -> None:
         """Lets what is under way come to its end, and forgets about it."""
@@ -85,10 +74,11 @@ class Pool:
         self._kind = kind
         self._workers = workers
         self._wake = wake
-        self._queue: deque[_Batch] = deque()
-        self._suspects: deque[_Batch] = deque()
-        self._running: dict[Future[Sequence[Any]], _Batch] = {}
+        self._queue = Turns()
+        self._suspects: deque[Batch] = deque()
+        self._running: dict[Future[Sequence[Any]], Batch] = {}
         self._executor: Executor | None = None
+        self._begun: Future[None] | None = None  # that the executor's first process has begun to work
 
     def submit(
         self,
@@ -96,10 +86,15 @@ class Pool:
         context: object,
         items: Sequence[Any],
         done: Callable[[list[Any]], None],
-        failed: Callable[[OSError], None],
+        failed: Callable[[Weather], None],
+        *,
+        turn: tuple[Hashable, Hashable] = (None, None),
     ) -> None:
-        """Takes a batch. ``done`` or ``failed`` is called from :meth:`collect`, in the caller's thread."""
-        batch = _Batch(function=function, context=context, items=tuple(items), done=done, failed=failed)
+        """Takes a batch. ``done`` or ``failed`` is called from :meth:`collect`, in the caller's thread.
+
+        ``turn`` tells whose it is, (project, errand): they are served in turn.
+        """
+        batch = Batch(function=function, context=context, items=tuple(items), done=done, failed=failed, turn=turn)
         self._queue.append(batch)
         self._start()
 
@@ -135,8 +130,8 @@ class Pool:
             batch = self._queue.popleft()
             try:
                 results = list(batch.function(batch.context, batch.items))
-            except OSError as error:
-                batch.failed(error)
+            except Exception as error:
+                batch.failed(_weather(error))
             else:
                 batch.done(results)
         if self._queue:
@@ -148,12 +143,14 @@ class Pool:
             self._wake()
             return
         while (self._suspects or self._queue) and len(self._running) < (1 if self._suspects else self._workers + 1):
+            if self._suspects and not self._is_up():
+                return
             batch = (self._suspects or self._queue).popleft()
             items = batch.items[len(batch.results) :][:1] if batch.alone else batch.items
             try:
                 future = self._processes().submit(batch.function, batch.context, items)
             except BrokenProcessPool:
-                (self._suspects if batch.alone else self._queue).appendleft(batch)
+                (self._suspects if batch.alone else self._queue).append(batch)
                 self._rebuild()
                 continue
             self._running[future] = batch
@@ -161,25 +158,37 @@ class Pool:
             if batch.alone:
                 return
 
-    def _finish(self, batch: _Batch, future: Future[Sequence[Any]]) -> bool:
+    def _is_up(self) -> bool:
+        """Whether there is a process to try a suspect in. One that ends while it begins is not the suspect's fault."""
+        try:
+            if self._begun is None:
+                self._begun = self._processes().submit(_nothing)
+                self._begun.add_done_callback(lambda _: self._wake())
+            if not self._begun.done():
+                return False
+            self._begun.result()
+        except (BrokenProcessPool, CancelledError):
+            self._end_processes()
+            self._wake()
+            return False
+        return True
+
+    def _finish(self, batch: Batch, future: Future[Sequence[Any]]) -> bool:
         """Deals with one ended batch; True where its process died."""
         try:
             results = list(future.result())
         except (BrokenProcessPool, CancelledError):
             self._suspect(batch)
             return True
-        except OSError as error:
-            batch.failed(error)
-            return False
-        except Exception as error:  # A mistake of ours: shown as a fault and tried again, for the service must go on.
-            batch.failed(OSError(errno.EIO, type(error).__name__))
+        except Exception as error:
+            batch.failed(_weather(error))
             return False
         batch.results.extend(results)
         batch.crashes = 0
         self._go_on(batch)
         return False
 
-    def _suspect(self, batch: _Batch) -> None:
+    def _suspect(self, batch: Batch) -> None:
         """A batch whose process died: its items are done alone; one that was alone is to blame."""
         if batch.alone:
             batch.crashes += 1
@@ -189,7 +198,7 @@ class Pool:
         batch.alone = True
         self._go_on(batch)
 
-    def _go_on(self, batch: _Batch) -> None:
+    def _go_on(self, batch: Batch) -> None:
         if len(batch.results) == len(batch.items):
             batch.done(batch.results)
         else:
@@ -204,6 +213,7 @@ class Pool:
 
     def _end_processes(self) -> None:
         """Ends every worker at once, and sees it end: two must never write one file."""
+        self._begun = None
         if self._executor is None:
             return
         for process in list((getattr(self._executor, "_processes", None) or {}).values()):
@@ -211,7 +221,7 @@ class Pool:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._executor = None
 
-    def _suspect_bystander(self, batch: _Batch) -> None:
+    def _suspect_bystander(self, batch: Batch) -> None:
         batch.alone = True
         self._suspects.append(batch)
 
@@ -225,12 +235,27 @@ class Pool:
         return self._executor
 
 
+def _nothing() -> None:
+    """Is done by a process that has begun."""
+
+
+def _weather(error: Exception) -> Weather:
+    """What is told of a batch that failed. A mistake of ours is a fault and tried again, for the service must go on."""
+    return error if isinstance(error, OSError | CoatcheckError) else Mistake.of(error)
+
+
+def forbid_core_dumps() -> None:
+    """From now on neither this process nor its children leave a core file, which would hold identities and keys."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def warm_up() -> None:
     """Starts the process from which workers are forked, which imports what they need while the service does so too.
 
     Not fork: the watcher's threads may hold locks. The fork server has none, and its children share its memory.
     """
-    forkserver.set_forkserver_preload(["__main__", "coatcheck.pool", "coatcheck.worker"])
+    forbid_core_dumps()
+    forkserver.set_forkserver_preload(["__main__", "coatcheck.pool", "coatcheck.transform"])
     forkserver.ensure_running()
 
 
@@ -244,7 +269,7 @@ def prepare_worker(service: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold identities and keys.
+    forbid_core_dumps()
 
 
 def _end_with(service: int) -> None:

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     NEEDS_POLICY = "needs-policy"
     PIXEL_RISK = "pixel-risk"
     IDENTITY_FOUND = "identity-found"
+    LOOKUP_MISS = "lookup-miss"
     CRASHED = "crashed"
     TIMED_OUT = "timed-out"
     FAILED = "failed"
@@ -61,8 +62,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Check whether the file is what it claims to be.",
     ),
     Reason.PATIENT_MISMATCH: Explanation(
-        "The Study has Instances with different Patient IDs.",
-        "Correct the Patient ID at the source and drop the whole Study again.",
+        "The Study has Instances with different Patient IDs, or its Patient ID leads to another subject than before.",
+        "Correct the Patient ID at the source, or the list of subjects, and drop the whole Study again.",
     ),
     Reason.DUPLICATE_DIFFERS: Explanation(
         "An Instance with this SOP Instance UID but other content was taken before.",
@@ -70,7 +71,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.NEEDS_POLICY: Explanation(
         "The profile cannot clean this kind of object: its content itself may tell who the patient is.",
-        "Leave it out of the inbox; no profile of this version has an option that cleans it.",
+        "Retry reports with a profile that has `clean-structured-content`; leave encapsulated documents out.",
     ),
     Reason.PIXEL_RISK: Explanation(
         "Text may be burned into the pixels, and nobody has said that there is none.",
@@ -79,6 +80,12 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.IDENTITY_FOUND: Explanation(
         "What identifies this patient or Study was still found in a result, so nothing of the Study left.",
         "Remove it from the named Attribute at the source and drop the Study again.",
+    ),
+    Reason.LOOKUP_MISS: Explanation(
+        "A value that has to be on a list is not on it: the Patient ID on the project's list of subjects, or the named "
+        "Attribute on a list of the profile.",
+        "Add it to the list, run `coatcheck reload`, "
+        "then `coatcheck quarantine retry --project NAME --reason lookup-miss`.",
     ),
     Reason.CRASHED: Explanation(
         "Reading this file ended the worker process more than once.", "Report the file's kind to the maintainers."

@@ -17,14 +17,15 @@ from coatcheck import journal
 from coatcheck.bell import Bell
 from coatcheck.bench import Bench
 from coatcheck.config import Config, Project, load
-from coatcheck.deid.profile import load_profile
+from coatcheck.errands import Errands
 from coatcheck.errors import CoatcheckError, KeyFileError, StateError
 from coatcheck.intake.folder import Doorbell
 from coatcheck.keys import ProjectKey, key_path, read_key
 from coatcheck.ledger import Ledger
 from coatcheck.line import Line
 from coatcheck.notify import Notifier
-from coatcheck.pool import Lane, Pool, count_workers
+from coatcheck.pool import Lane, Pool, count_workers, forbid_core_dumps
+from coatcheck.profile_file import profile_of
 from coatcheck.progress import Progress
 from coatcheck.service_lock import hold_lock
 from coatcheck.snapshot import Snapshot
@@ -33,7 +34,6 @@ from coatcheck.vault import Vault
 logger = logging.getLogger("coatcheck")
 _SLEEP_MAX = 5.0  # seconds; the loop turns at least so often, and its turning is what feeds the watchdog
 _NO_START = "start"  # the kind of fault of a project that cannot run
-_ONCE_PATIENCE = 3  # failures of a line in a row before `run --once` gives up
 
 
 def utc_now() -> str:
@@ -46,6 +46,7 @@ def run(config: Config, *, once: bool) -> int:
 
     Raises CoatcheckError where it cannot start.
     """
+    forbid_core_dumps()
     journal.configure(sys.stderr, os.environ)
     os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
     with hold_lock(config.state_dir):
@@ -80,6 +81,7 @@ class Service:
         keys = self._keys(config)
         self._vault = Vault.open(config.state_dir / "vault.db", keys)
         self._pool = Pool(config.executor, count_workers(config.workers), self._bell.ring)
+        self._errands = Errands(config.state_dir)
         self._snapshot = Snapshot(config.state_dir / "status.json", utc_now)
         self._make_lines(config, keys)
         if not self._lines:
@@ -153,7 +155,7 @@ class Service:
         return Bench(
             project=project,
             key=key,
-            profile=load_profile(project.profile, config.path.parent),
+            profile=profile_of(project, config.path.parent),
             ledger=self._ledger,
             vault=self._vault,
             pool=Lane(self._pool),
@@ -169,6 +171,7 @@ class Service:
             self._pool.collect()
             now = time.monotonic()
             self._tick(now)
+            self._errands.step(now, self._lines)
             self._snapshot.write(now, self._lines)
             self._notifier.status(self._snapshot.headline(self._lines))
             self._progress.update(self._lines)
@@ -208,22 +211,21 @@ class Service:
     def _finished(self, elapsed: float) -> int | None:
         """For ``run --once``: the exit code once all is done, None while there is work."""
         lines = list(self._lines.values())
-        if any(line.failures >= _ONCE_PATIENCE for line in lines):
-            for line in lines:
-                if line.fault:
-                    print(f"coatcheck: {line.name}: {line.fault}", file=sys.stderr)
-            return 1
         for line in lines:
             settled = not line.waiting_files() or elapsed > 2 * line.bench.project.file_settle + 2
             if line.at_rest and settled and line.flush():
                 self._bell.ring()
         waiting = {line.name: line.waiting_files() for line in lines}
         patient = any(elapsed <= 2 * line.bench.project.file_settle + 2 for line in lines if waiting[line.name])
-        if patient or not all(line.done_but_waiting for line in lines) or self._pool.busy:
+        if patient or not all(line.done_but_waiting for line in lines) or self._pool.busy or self._errands.busy:
             return None
         for line in lines:
             for path in waiting[line.name]:
                 print(f"coatcheck: {line.name}: still changing, left in the inbox: {_shown(path)}", file=sys.stderr)
+            for fault in line.faults:
+                print(f"coatcheck: {line.name}: {fault.what}: {fault.hint}", file=sys.stderr)
+        if any(line.fault for line in lines):
+            return 1
         return 3 if any(line.quarantined for line in lines) else 0
 
     def _reload(self) -> None:
@@ -235,7 +237,7 @@ class Service:
             config = load(self._config.path)
             problems = self._cannot_change(config)
             for project in config.projects.values():
-                load_profile(project.profile, config.path.parent)
+                profile_of(project, config.path.parent)
         except CoatcheckError as error:
             problems = str(error).splitlines()
         if problems:
@@ -256,7 +258,7 @@ class Service:
     def _adopt(self, config: Config) -> None:
         keys = self._keys(config)
         for name, line in list(self._lines.items()):
-            if config.projects.get(name) != line.bench.project or keys.get(name) != line.bench.key:
+            if not _is_the_same(line.bench, config, keys.get(name)):
                 line.bench.pool.close()
                 self._retired.append(self._lines.pop(name))
         self._config = config
@@ -267,7 +269,7 @@ class Service:
     def _end(self, line: Line) -> None:
         try:
             line.stop()
-        except (OSError, CoatcheckError) as error:
+        except Exception as error:
             logger.warning("left unfinished, to be repaired at the next start: %s", error, extra={"project": line.name})
 
     def _stop(self) -> None:
@@ -278,3 +280,11 @@ class Service:
         self._doorbell.stop()
         self._vault.close()
         self._ledger.close()
+
+
+def _is_the_same(bench: Bench, config: Config, key: ProjectKey | None) -> bool:
+    """Whether a project's settings, key and profile are what they were. Profiles were checked before."""
+    project = config.projects.get(bench.project.name)
+    if project is None or project != bench.project or key != bench.key:
+        return False
+    return profile_of(project, config.path.parent).digest == bench.profile.digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from coatcheck import quarantine
 from coatcheck.bench import Bench
@@ -12,6 +13,7 @@ from coatcheck.model import Arrival, Refusal
 from coatcheck.vault import Fate, PlannedFile
 
 DICOMDIRS = "dicomdir"  # the folder of the archive where they lie
+DELETED_DICOMDIR = "delete dicomdir"  # as the vault's audit has it
 
 
 class SingleFile:
@@ -42,29 +44,40 @@ class SingleFile:
         detail = refusal.detail if is_detail(refusal.detail) else ""
         where = quarantine.folder(refusal.reason, None)
         planned = self._planned(Fate.QUARANTINE, f"{where}/{self._arrival.path}")
+        quarantine.explain(bench.project.quarantine, where, refusal.reason, "")
         refusal_id = bench.ledger.next_refusal_id()
         rows = bench.vault.plan(bench.project.name, refusal_id=refusal_id, files=[planned])
-        quarantine.explain(bench.project.quarantine, where, refusal.reason, "")
-        self._refusal_id = bench.ledger.refuse_file(
-            project=bench.project.name,
-            reason=refusal.reason,
-            detail=detail,
-            folder=where,
-            now=bench.utc(),
-            refusal_id=refusal_id,
-        )
+        try:
+            self._refusal_id = bench.ledger.refuse_file(
+                project=bench.project.name,
+                reason=refusal.reason,
+                detail=detail,
+                folder=where,
+                now=bench.utc(),
+                refusal_id=refusal_id,
+            )
+        except Exception:
+            bench.vault.drop_plans(refusal_ids=[refusal_id])  # The next refusal will have this number.
+            raise
         bench.log(logging.WARNING, "quarantined as %s: 1 file %s", refusal.reason.value, detail)
         return Disposal(bench, list(zip(rows, [planned], strict=True)))
 
     def _set_directory_aside(self) -> bool:
         """A DICOMDIR describes files by where they were dropped: it is of no use without them, and never leaves.
 
-        It needs no journal: until it is moved it lies in the inbox, and is found there again.
+        It needs no journal: until it is moved it lies in the inbox, and is found there again. What is deleted leaves
+        a row in the vault's audit, with its path sealed, for nothing else would tell that it was there.
         """
+        bench = self._bench
         if self._disposal is None:
-            fate = self._bench.kept
+            fate = bench.kept
+            if fate is Fate.DELETE:
+                subject = os.fsencode(self._arrival.path).decode(errors="backslashreplace")
+                bench.vault.audit(
+                    bench.project.name, who="service", action=DELETED_DICOMDIR, subject=subject, now=bench.utc()
+                )
             destination = f"{DICOMDIRS}/{self._arrival.path}" if fate is Fate.ARCHIVE else ""
-            self._disposal = Disposal(self._bench, [(0, self._planned(fate, destination))])
+            self._disposal = Disposal(bench, [(0, self._planned(fate, destination))])
         if not self._disposal.step():
             return False
         self._bench.log(logging.INFO, "a DICOMDIR was set aside with the originals")

@@ -17,7 +17,7 @@ from tests.acceptance.house import ENVIRONMENT, House, tree
 # What makes something durable or visible, and the writes of SQLite.
 CALLS = (
     *("rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync", "fdatasync", "syncfs"),
-    *("pwrite64", "copy_file_range", "mkdir", "rmdir", "sendfile"),
+    *("pwrite64", "write", "copy_file_range", "mkdir", "mkdirat", "rmdir", "sendfile"),
 )
 PARTS, POINTS_IN_EACH = 6, 6
 NEVER_KILL = "none"
@@ -99,7 +99,7 @@ def test_a_kill_at_any_system_call_is_mended_by_the_next_start(undisturbed: Hous
         shutil.rmtree(house.root)
 
 
-@pytest.mark.parametrize("name", ["rename", "fdatasync", "unlink", "pwrite64"])
+@pytest.mark.parametrize("name", ["renameat", "fdatasync", "unlinkat", "pwrite64"])
 def test_a_kill_while_the_damage_of_a_kill_is_mended_is_mended_too(
     undisturbed: House, tmp_path: Path, name: str
 ) -> None:

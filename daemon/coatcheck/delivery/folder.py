@@ -1,23 +1,29 @@
 """The outbox: a Study appears in it whole, by one rename, or not at all.
 
-Results are staged below a dot-folder of the outbox itself, so that the rename stays within one file system.
+Results are staged below a dot-folder of the outbox itself, so that the rename stays within one file system. Nobody but
+the service may look into that folder: what lies in it was not searched yet. Those who collect may write in the outbox,
+so every step in it goes by descriptors, and no link is followed.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from coatcheck.errors import CoatcheckError, InboxFault
-from coatcheck.files import make_durable, sync_folder
+from coatcheck.files import make_durable, open_folder
+from coatcheck.folders import enter, has_folder, has_name, in_the_way, way
 from coatcheck.intake.folder import file_system
-from coatcheck.originals import make_folders
 
 STAGING = ".coatcheck"
+_PRIVATE: Final = 0o700
+_STAGED = re.compile(r"([0-9A-HJKMNP-TV-Z]{10})-([0-9]{1,18})")  # TICKET-ID, as staging_folder names it
 # Where one syncfs makes everything durable. Others do not pass it on, or are unknown: there each file is synced.
 _ONE_SYNC = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "overlay", "zfs", "bcachefs"})
 
@@ -27,16 +33,68 @@ def staging_folder(outbox: Path, ticket: str, delivery_id: int) -> Path:
     return outbox / STAGING / f"{ticket}-{delivery_id}"
 
 
+def make_staging(staging: Path) -> None:
+    """Makes the folder for one delivery's results, but never the outbox itself, which may not be mounted.
+
+    Raises OSError for weather, CoatcheckError where something else lies in its place.
+    """
+    with _staged(staging, make=True) as all_staged:
+        os.close(_entered(all_staged, staging, make=True))
+
+
+@contextmanager
+def _staged(staging: Path, *, make: bool = False) -> Iterator[int]:
+    """A descriptor of the dot-folder in which a delivery is staged. Raises FileNotFoundError where it is missing."""
+    with open_folder(staging.parent.parent) as outbox:
+        try:
+            fd = enter(outbox, STAGING, make=make, mode=_PRIVATE)
+        except NotADirectoryError:
+            raise in_the_way(staging.parent) from None
+        try:
+            _keep_private(fd, staging.parent)
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def _keep_private(fd: int, path: Path) -> None:
+    """Results become readable to those who collect when they are released, and not before."""
+    status = os.fstat(fd)
+    if status.st_mode & 0o077 == 0:
+        return
+    try:
+        os.fchmod(fd, _PRIVATE)
+    except PermissionError:
+        if status.st_uid != os.geteuid():  # else a file system that knows no rights
+            raise in_the_way(path) from None
+
+
+def _entered(parent: int, path: Path, *, make: bool = False) -> int:
+    try:
+        return enter(parent, path.name, make=make)
+    except NotADirectoryError:
+        raise in_the_way(path) from None
+
+
 def folder_name(outbox: Path, subject: str, study_uid: str, number: int) -> tuple[int, str]:
     """The delivery's number and its folder relative to the outbox, ``SUBJECT/STUDY`` or ``SUBJECT/STUDY.2`` and so on.
 
     A name that is taken, as after a ledger was lost, is passed over: nothing is ever written over.
     """
+    names = _names_below(outbox, subject)
     while True:
-        folder = f"{subject}/{study_uid}" + (f".{number}" if number > 1 else "")
-        if not os.path.lexists(outbox / folder):
-            return number, folder
+        name = study_uid + (f".{number}" if number > 1 else "")
+        if name not in names:
+            return number, f"{subject}/{name}"
         number += 1
+
+
+def _names_below(outbox: Path, subject: str) -> frozenset[str]:
+    try:
+        with way(outbox, [subject]) as folder:
+            return frozenset(os.listdir(folder))
+    except FileNotFoundError:
+        return frozenset()
 
 
 def seal(results: frozenset[str], batch: Sequence[Path]) -> list[bool]:
@@ -49,62 +107,97 @@ def seal(results: frozenset[str], batch: Sequence[Path]) -> list[bool]:
 
 
 def _seal(staging: Path, results: frozenset[str]) -> bool:
-    found = set()
-    for folder, _, names in os.walk(staging, topdown=False):
-        series = os.path.relpath(folder, staging)
-        for name in names:
-            if f"{series}/{name}" in results:
-                found.add(f"{series}/{name}")
-            else:
-                os.unlink(os.path.join(folder, name))
-        with suppress(OSError):
-            os.rmdir(folder)  # only an empty one goes
-    if found != results:
-        return False
     try:
-        one_file_system = file_system(staging) in _ONE_SYNC
-    except InboxFault:
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
-    make_durable(staging, one_file_system=one_file_system)
-    sync_folder(staging.parent)
+        with _staged(staging) as all_staged:
+            if _left_alone(all_staged, staging, results) != results:
+                return False
+            try:
+                one_file_system = file_system(staging) in _ONE_SYNC
+            except InboxFault:
+                raise OSError(errno.EIO, os.strerror(errno.EIO)) from None
+            make_durable(staging, one_file_system=one_file_system)
+            os.fsync(all_staged)
+    except FileNotFoundError:
+        return False
     return True
+
+
+def _left_alone(all_staged: int, staging: Path, results: frozenset[str]) -> set[str]:
+    """Removes all but the results, and gives those that were found."""
+    found = set()
+    fd = _entered(all_staged, staging)
+    try:
+        for folder, below, names, here in os.fwalk(".", topdown=False, dir_fd=fd):
+            series = os.path.normpath(folder)
+            for name in names:
+                if f"{series}/{name}" in results:
+                    found.add(f"{series}/{name}")
+                else:
+                    os.unlink(name, dir_fd=here)
+            for name in below:
+                with suppress(OSError):
+                    _remove_folder(name, here)
+    finally:
+        os.close(fd)
+    return found
+
+
+def _remove_folder(name: str, parent: int) -> None:
+    """Removes a folder that is empty, or the link that stands for one."""
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except NotADirectoryError:
+        os.unlink(name, dir_fd=parent)
 
 
 def release(outbox: Path, staging: Path, folder: str) -> bool:
     """Renames a staged Study into the outbox, durably. False where neither the one nor the other is there.
 
-    Repeating it after a crash does no harm. Raises OSError for weather, CoatcheckError where the name was taken since.
+    Repeating it after a crash does no harm. Raises OSError for weather, CoatcheckError where the name was taken since,
+    or something else lies in place of one of the folders on the way.
     """
-    target = outbox / folder
-    if not staging.is_dir():
-        if not target.is_dir():
-            return False
-        sync_folder(target.parent)
-        return True
-    make_folders(outbox, target.parent)
-    if os.path.lexists(target):
-        raise CoatcheckError(
-            f"the folder of a new delivery exists already in the outbox {outbox}",
-            "somebody made it since: move it away; the delivery is tried again",
-        )
-    os.rename(staging, target)
-    sync_folder(target.parent)
-    sync_folder(staging.parent)
+    *above, name = folder.split("/")
+    os.stat(outbox)  # One that is not there at all is weather.
+    with _staged(staging, make=True) as all_staged:
+        if not has_folder(all_staged, staging.name):
+            return _is_released(outbox, above, name)
+        with way(outbox, above, make=True) as parent:
+            if has_name(parent, name):
+                raise CoatcheckError(
+                    f"the folder of a new delivery exists already in the outbox {outbox}",
+                    "somebody made it since: move it away; the delivery is tried again",
+                )
+            os.rename(staging.name, name, src_dir_fd=all_staged, dst_dir_fd=parent)
+            os.fsync(parent)
+        os.fsync(all_staged)
     return True
+
+
+def _is_released(outbox: Path, above: Sequence[str], name: str) -> bool:
+    try:
+        with way(outbox, above) as parent:
+            os.fsync(parent)
+            return has_folder(parent, name)
+    except FileNotFoundError:
+        return False
 
 
 def remove_staging(staging: Path) -> None:
     """Removes what was staged and will not be delivered."""
-    shutil.rmtree(staging, ignore_errors=True)
+    with suppress(OSError, CoatcheckError), _staged(staging) as all_staged:
+        shutil.rmtree(staging.name, ignore_errors=True, dir_fd=all_staged)
 
 
-def sweep(outbox: Path, keep: Iterable[Path]) -> None:
-    """Removes what a crash left in staging, but for the deliveries that are staged whole."""
-    kept = set(keep)
+def sweep(outbox: Path, is_left: Callable[[str, int], bool]) -> None:
+    """Removes what a crash left in staging: the folders of which ``is_left`` says so, by ticket and delivery.
+
+    Anything else that lies there is not ours, and stays. Raises CoatcheckError where a link is in the place of staging.
+    """
     try:
-        left = list((outbox / STAGING).iterdir())
+        with _staged(outbox / STAGING / "any") as all_staged:
+            for name in os.listdir(all_staged):
+                known = _STAGED.fullmatch(name)
+                if known and is_left(known[1], int(known[2])):
+                    shutil.rmtree(name, ignore_errors=True, dir_fd=all_staged)
     except FileNotFoundError:
         return
-    for folder in left:
-        if folder not in kept:
-            remove_staging(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ class Inbox:
         self.rung = True
         self.cost = 0.0  # seconds that the last listing took
         self.left_alone = 0
+        self.gaps: InboxFault | None = None  # what the last listing could not look at
         self.looked = float("-inf")
         self._project = project
         self._folder = folder
@@ -72,6 +74,7 @@ class Inbox:
         self.cost = time.perf_counter() - begun
         self.left_alone = listing.left_alone
         self._refuse_empty_mount_point(listing)
+        self.gaps = self._gaps(listing)
         self.looked = now
         return listing
 
@@ -87,12 +90,30 @@ class Inbox:
         """Ends the watching."""
         self._doorbell.unwatch(self._project)
 
+    def _gaps(self, listing: Listing) -> InboxFault | None:
+        """What was not listed is never taken; the rest is. It is counted, for no fault may hold dropped names."""
+        if listing.unreadable:
+            return InboxFault(
+                f"inbox {self._shown}: {listing.unreadable} folders or files in it cannot be looked at",
+                "give the service the right to read, enter and write all folders of the inbox; what lies there waits",
+            )
+        if listing.cut_short:
+            return InboxFault(
+                f"inbox {self._shown}: it holds more files and folders than can be listed",
+                "move a part of them out of it; what was not listed waits until the rest has gone its way",
+            )
+        return None
+
+    @property
+    def _shown(self) -> str:
+        return os.fsencode(self._folder).decode(errors="replace")
+
     def _refuse_empty_mount_point(self, listing: Listing) -> None:
         """A share that is not mounted looks like an empty folder of another file system: a fault, and no deletion."""
         device = listing.root.device
         if self._device is not None and device != self._device and not listing.files:
             raise InboxFault(
-                f"inbox {self._folder}: it is empty and on another file system than before",
+                f"inbox {self._shown}: it is empty and on another file system than before",
                 "check that the share is mounted; it is listed again shortly",
             )
         self._device = device

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coatcheck import originals
+from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.files import copy_span, fingerprint
+from coatcheck.originals import Places, carry_out
+from coatcheck.vault import Fate, FateState, PlannedFile
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    for name in ("inbox", "archive", "quarantine"):
+        (tmp_path / name).mkdir()
+    return Places(inbox=tmp_path / "inbox", archive=tmp_path / "archive", quarantine=tmp_path / "quarantine")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system to write to")
+    folder = Path(tempfile.mkdtemp(dir=memory))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def planned(places: Places, path: str, destination: str, fate: Fate = Fate.ARCHIVE) -> PlannedFile:
+    mark = fingerprint(os.lstat(places.inbox / path))
+    return PlannedFile(path=path, fingerprint=mark, fate=fate, destination=destination)
+
+
+def archive(places: Places) -> Path:
+    assert places.archive is not None
+    return places.archive
+
+
+def test_what_is_sent_again_during_the_copy_to_another_file_system_stays_in_the_inbox(
+    places: Places, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = places.inbox / "a"
+    file.write_bytes(b"old")
+
+    def slow(source: int, begin: int, end: int, target: int) -> None:
+        copy_span(source, begin, end, target)
+        (places.inbox / ".new").write_bytes(b"corrected")
+        (places.inbox / ".new").rename(file)
+
+    monkeypatch.setattr(originals, "copy_span", slow)
+    context = Places(inbox=places.inbox, archive=elsewhere, quarantine=places.quarantine)
+
+    assert carry_out(context, [planned(context, "a", "T/a")]) == [FateState.SUPERSEDED]
+    assert file.read_bytes() == b"corrected"
+    assert not list((elsewhere / "T").iterdir())
+
+
+def test_what_is_sent_again_right_before_the_rename_goes_back_to_the_inbox(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = places.inbox / "a"
+    file.write_bytes(b"old")
+    plan = planned(places, "a", "T/a")
+    real = originals._free_name
+
+    def late(*arguments: object) -> str | None:
+        free = real(*arguments)  # type: ignore[arg-type]
+        (places.inbox / ".new").write_bytes(b"corrected")
+        (places.inbox / ".new").rename(file)
+        return free
+
+    monkeypatch.setattr(originals, "_free_name", late)
+
+    assert carry_out(places, [plan]) == [FateState.SUPERSEDED]
+    assert file.read_bytes() == b"corrected"
+
+
+def test_one_file_that_cannot_be_moved_does_not_hold_up_the_batch(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (places.inbox / name).write_bytes(name.encode())
+    plans = [planned(places, name, f"T/{name}") for name in "abc"]
+    real = originals._free_name
+
+    def broken(original: originals._Original, target: int, name: str) -> str | None:
+        if name == "a":
+            raise PermissionError(13, "Permission denied", "/secret/name")
+        if name == "b":
+            raise KeyError("secret")
+        return real(original, target, name)
+
+    monkeypatch.setattr(originals, "_free_name", broken)
+
+    first, second, third = carry_out(places, plans)
+
+    assert isinstance(first, OSError)
+    assert isinstance(second, Mistake)
+    assert third is FateState.DONE
+    assert "secret" not in f"{first}{second}"
+
+
+def test_sockets_and_files_of_one_name_are_kept_side_by_side_however_many(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(originals, "_NUMBERED", 3)
+    for _ in range(6):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(os.fspath(places.inbox / "x"))
+        plan = planned(places, "x", "not-a-file/unassigned/x", Fate.QUARANTINE)
+        assert carry_out(places, [plan]) == [FateState.DONE]
+
+    assert len(list((places.quarantine / "not-a-file/unassigned").iterdir())) == 6
+
+
+@pytest.mark.parametrize("link", ["not-dicom", "not-dicom/unassigned"])
+def test_the_quarantines_own_folders_are_never_links(places: Places, tmp_path: Path, link: str) -> None:
+    (tmp_path / "target").mkdir()
+    (places.quarantine / link).parent.mkdir(exist_ok=True)
+    (places.quarantine / link).symlink_to(tmp_path / "target")
+    (places.inbox / "a").write_bytes(b"a")
+
+    [result] = carry_out(places, [planned(places, "a", "not-dicom/unassigned/a", Fate.QUARANTINE)])
+
+    assert isinstance(result, CoatcheckError)
+    assert (places.inbox / "a").exists()
+    assert not list((tmp_path / "target").rglob("*"))
+
+
+def test_a_link_in_the_archive_is_passed_by(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    (archive(places) / "T").symlink_to(tmp_path / "target")
+    (places.inbox / "a").write_bytes(b"a")
+
+    assert carry_out(places, [planned(places, "a", "T/a")]) == [FateState.DONE]
+    assert (archive(places) / "T~2/a").read_bytes() == b"a"
+
+
+def test_a_path_that_no_program_could_open_is_shortened_and_its_like_is_not_confused(places: Places) -> None:
+    long = "/".join(["d" * 200] * 25)
+    for number, content in enumerate((b"one", b"two")):
+        (places.inbox / "a").write_bytes(content)
+        assert carry_out(places, [planned(places, "a", f"T/{long}{number}/a")]) == [FateState.DONE]
+
+    kept = {path.read_bytes(): path for path in archive(places).rglob("a")}
+    assert set(kept) == {b"one", b"two"}
+    assert all(path.relative_to(archive(places)).parts[0] == "T" for path in kept.values())
+
+
+def test_a_name_that_is_too_long_for_the_file_system_ends_with_a_digest() -> None:
+    short = originals._cut("n" * 200, 143)
+
+    assert len(short) == 143
+    assert short != originals._cut("n" * 201, 143)
+    assert originals._cut("n" * 143, 143) == "n" * 143

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from coatcheck.batches import Batches
+from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.pool import Lane, Pool
+
+
+def noted(order: list[str], name: str, items: Sequence[Any]) -> list[Any]:
+    order.append(name)
+    return list(items)
+
+
+def work_all(pool: Pool) -> None:
+    while pool.busy:
+        pool.collect()
+
+
+def hand_in(lane: Lane, order: list[str], name: str, count: int) -> Batches:
+    errand = Batches(lane)
+    errand.add(partial(noted, order), name, list(range(count)), lambda items, results: None, size=1)
+    errand.step()
+    return errand
+
+
+def test_projects_take_turns_however_long_the_queue_of_one_is() -> None:
+    pool, order = Pool("inline", 1, lambda: None), list[str]()
+    lung, other = Lane(pool), Lane(pool)
+    hand_in(lung, order, "lung", 500)
+    hand_in(other, order, "other", 1)
+
+    work_all(pool)
+
+    assert order.index("other") == 1
+    assert len(order) == 501
+
+
+def test_studies_of_a_project_take_turns_too() -> None:
+    pool, order = Pool("inline", 1, lambda: None), list[str]()
+    lane = Lane(pool)
+    for study in ("a", "b", "c"):
+        hand_in(lane, order, study, 3 if study == "a" else 1)
+
+    work_all(pool)
+
+    assert order == ["a", "b", "c", "a", "a"]
+
+
+def test_an_exception_that_nobody_expected_is_a_fault_of_its_batch_and_quotes_no_value() -> None:
+    pool = Pool("inline", 1, lambda: None)
+    failed: list[OSError | CoatcheckError] = []
+
+    def broken(context: object, items: Sequence[Any]) -> list[Any]:
+        raise KeyError("Vandermeulen^Ottokar")
+
+    Lane(pool).submit(broken, None, [1], lambda results: None, failed.append)
+    work_all(pool)
+
+    [error] = failed
+    assert isinstance(error, Mistake)
+    assert "KeyError in test_pool.py" in str(error)
+    assert "Vandermeulen" not in str(error)
