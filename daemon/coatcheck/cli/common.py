@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
@@ -104,3 +105,13 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     widths = [max(len(row[column]) for row in [list(head), *cells]) for column in range(len(head))]
     for row in [list(head), *cells]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def who() -> str:
+    """The user who asks: behind sudo, the one who called it."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a user without a name
+        user = str(os.getuid())
+    caller = os.environ.get("SUDO_USER")
+    return f"{caller} as {user}" if caller and caller != user else user

@@ -24,7 +24,10 @@ COMMANDS: Final = {
     "status": "coatcheck.cli.status",
     "quarantine": "coatcheck.cli.quarantine",
     "mapping": "coatcheck.cli.mapping",
+    "redeem": "coatcheck.cli.redeem",
     "profile": "coatcheck.cli.profile",
+    "preview": "coatcheck.cli.preview",
+    "compare": "coatcheck.cli.compare",
 }
 INTERRUPTED: Final = 128 + 2  # as if SIGINT had ended it
 

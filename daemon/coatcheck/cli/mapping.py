@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import json
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +19,7 @@ from coatcheck.cli.common import (
     project_option,
     read_config,
     utc_now,
+    who,
 )
 
 HEADS: Final = {
@@ -68,22 +67,12 @@ def export(project: str, kind: str, reason: str | None, as_json: bool, config_fi
         writer = Vault.open(path, keys)
         try:
             action = f"mapping export {kind}"
-            writer.audit(project, who=_who(), action=action, subject=None, reason=reason, now=utc_now())
+            writer.audit(project, who=who(), action=action, subject=None, reason=reason, now=utc_now())
         finally:
             writer.close()
         _write(vault.export(project, Kind(kind)), HEADS[kind], as_json=as_json)
     finally:
         vault.close()
-
-
-def _who() -> str:
-    """The user who asks: behind sudo, the one who called it."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a user without a name
-        user = str(os.getuid())
-    caller = os.environ.get("SUDO_USER")
-    return f"{caller} as {user}" if caller and caller != user else user
 
 
 def _write(pairs: Iterable[tuple[str, str]], head: tuple[str, str], *, as_json: bool) -> None:
