@@ -159,7 +159,7 @@ def test_a_pass_ends_with_1_when_originals_cannot_be_put_away(house: House) -> N
     done = house.once()
 
     assert done.returncode == 1
-    assert "cannot be used" in done.stderr
+    assert "originals cannot be put away now" in done.stderr
     assert len(tree(house.inbox)) == 1
 
 
