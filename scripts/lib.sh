@@ -44,19 +44,52 @@ installed() {
   return 1
 }
 
-# set_up EXTRAS: afterwards $venv has coatcheck, editable, with EXTRAS ("" or "[test]"). Fetches nothing when it has.
+# set_up EXTRAS [FOLDER]: afterwards $venv (.venv, or FOLDER) has coatcheck, editable, with EXTRAS ("" or "[test]").
+# Fetches nothing when it has.
 set_up() {
   local python
-  venv=$root/.venv
+  venv=$root/${2:-.venv}
   if installed "$1"; then return; fi
   if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 || [ "$(cat "$venv/coatcheck-root" 2>/dev/null)" != "$root" ]; then
     python=$(find_python)
-    say "Making .venv with $("$python" --version)."
+    say "Making ${venv##*/} with $("$python" --version)."
     "$python" -m venv --clear "$venv"
     printf '%s\n' "$root" >"$venv/coatcheck-root"
   fi
-  say "Installing coatcheck$1 into .venv; this happens once, and again when pyproject.toml changes."
+  say "Installing coatcheck$1 into ${venv##*/}; this happens once, and again when pyproject.toml changes."
   rm -f "$venv"/coatcheck-installed*
   "$venv/bin/python" -m pip --disable-pip-version-check install -qq --editable "$root$1"
   fingerprint >"$venv/coatcheck-installed$1"
+}
+
+# What the tests of faults work against: a real SMB server, file systems of other kinds, a tracer, a systemd.
+peers="samba smbclient rsync strace rclone sshfs fuse3 openssh-sftp-server xfsprogs e2fsprogs attr acl systemd"
+
+# Whether they can be installed without asking anybody: as root, on Debian and its like.
+can_install_peers() { [ "$(id -u)" = 0 ] && command -v apt-get dpkg-query >/dev/null; }
+
+# Installs what is missing of them.
+install_peers() {
+  local package missing=
+  if ! can_install_peers; then
+    say "This needs root, and apt-get. The packages, by their names in Debian: $peers"
+    exit 1
+  fi
+  for package in $peers; do
+    if ! dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed; then
+      missing="$missing $package"
+    fi
+  done
+  if [ -z "$missing" ]; then return; fi
+  say "Installing for the tests:$missing"
+  # The tests run these servers themselves, on ports of their own: the machine is to start none.
+  local policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  apt-get update -qq
+  # shellcheck disable=SC2086  # several words
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null
 }

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from coatcheck.config import Project
 from coatcheck.deid.profile import Profile
+from coatcheck.fates import Fate
 from coatcheck.keys import ProjectKey
 from coatcheck.ledger import Ledger
 from coatcheck.originals import Places
 from coatcheck.pool import Lane
-from coatcheck.vault import Fate, Vault
+from coatcheck.vault import Vault
 
 logger = logging.getLogger("coatcheck")
 

@@ -9,10 +9,10 @@ from typing import Final
 from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.errors import CoatcheckError
+from coatcheck.fates import FateState, PlannedFile
 from coatcheck.ledger import DeliveryState, RefusalState
 from coatcheck.originals import Outcome, carry_out
 from coatcheck.pool import Crashed
-from coatcheck.vault import FateState, PlannedFile
 
 _BATCH: Final = 200
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from coatcheck.bench import Bench
 from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.fates import Fate
 from coatcheck.line import Line
 from coatcheck.request_box import VERSION, RequestBox
 from coatcheck.returns import Desk, Resume, Returns
-from coatcheck.vault import Fate
 
 logger = logging.getLogger("coatcheck")
 _PATIENCE: Final = 5.0  # seconds until what met weather is tried again

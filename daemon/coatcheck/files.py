@@ -9,11 +9,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from coatcheck.model import Fingerprint
 
 _NOT_POSSIBLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
-_CHUNK = 1 << 20
+_SYNC_FILE_RANGE_WRITE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,6 +65,12 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
+def begin_writing(fd: int) -> None:
+    """Lets the kernel begin to write a file to its disk now, so that it takes less time to make it durable later."""
+    if hasattr(_libc, "sync_file_range"):
+        _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
+
+
 def copy_span(source: int, begin: int, end: int, target: int) -> None:
     """Appends [begin, end) of one file to another inside the kernel; where it cannot, by sendfile (EXDEV and others).
 
@@ -79,6 +86,39 @@ def copy_span(source: int, begin: int, end: int, target: int) -> None:
         if done == 0:
             raise OSError(errno.EIO, "the file became shorter while it was copied")
         begin += done
+
+
+class Mount(NamedTuple):
+    """The mount that a folder lies on: the kernel's name of its ``kind``, and its ``point`` as the kernel writes it."""
+
+    kind: str
+    point: str
+
+
+def file_system(folder: Path) -> str:
+    """The kernel's name of the file system that a folder lies on, or "" if the kernel does not tell."""
+    return mount_of(folder).kind
+
+
+def mount_of(folder: Path) -> Mount:
+    """The mount that a folder lies on; both of its texts are "" if the kernel does not tell.
+
+    The mount is found by its number, which the kernel gives for an open folder: paths may be links, hold blanks or be
+    hidden below another mount. Raises OSError if the folder cannot be opened.
+    """
+    with open_folder(folder) as fd:
+        try:
+            details = Path(f"/proc/self/fdinfo/{fd}").read_bytes()
+            mounts = Path("/proc/self/mountinfo").read_bytes()
+        except OSError:
+            return Mount("", "")
+    numbers = [line.split()[1] for line in details.splitlines() if line.startswith(b"mnt_id:")]
+    for line in mounts.splitlines():
+        before, _, after = line.partition(b" - ")
+        known = before.split()
+        if known[:1] == numbers:
+            return Mount(os.fsdecode(after.split(maxsplit=1)[0]), os.fsdecode(known[4]))
+    return Mount("", "")
 
 
 def sync_folder(path: str | Path) -> None:

@@ -19,11 +19,12 @@ from coatcheck.deid import pseudonyms
 from coatcheck.deid.standard import EDITION
 from coatcheck.delivery import folder as outbox
 from coatcheck.disposal import Disposal, close_delivery
+from coatcheck.fates import Fate, PlannedFile
 from coatcheck.ledger import Note, StudyRow
 from coatcheck.model import Arrival, Identity, Job, Refusal, Study
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
-from coatcheck.vault import Fate, Kind, PlannedFile
+from coatcheck.vault import Kind
 from coatcheck.workload import Results, Workload
 
 
@@ -128,7 +129,7 @@ class StudyJob:
         bench = self._bench
         context = worker.Work(
             inbox=bench.project.inbox,
-            staging=self._staging,
+            staging=outbox.results_folder(self._staging),
             profile=bench.profile,
             secret=bench.key.pseudonym_secret,
             job=self._job,
@@ -248,6 +249,7 @@ class StudyJob:
         if not outbox.release(bench.project.outbox, self._staging, self._folder):
             return self._repeat()
         bench.ledger.release(self._job.delivery_id, bench.utc())
+        outbox.forget(self._staging)
         self._report("delivered")
         return Phase.DISPOSING
 

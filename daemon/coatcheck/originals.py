@@ -18,10 +18,10 @@ from itertools import count
 from pathlib import Path
 
 from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import copy_span, fingerprint, open_folder, open_original
 from coatcheck.folders import Touched, enter, has_name, in_the_way
 from coatcheck.model import Fingerprint
-from coatcheck.vault.rows import Fate, FateState, PlannedFile
 
 _NUMBERED = 100  # so many equal names get a number, further ones a digest
 _LONGEST_PATH = 4000  # bytes; no program can open a longer one by its path

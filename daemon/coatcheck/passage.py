@@ -18,14 +18,22 @@ from coatcheck.source import Changed
 _BUFFER: Final = 1 << 18
 
 
-class Passage:
-    """A file on its way through. Raises Changed where it cannot be read, or becomes shorter."""
+def new_buffer() -> bytearray:
+    """A buffer of the size that passages work best with."""
+    return bytearray(_BUFFER)
 
-    def __init__(self, fd: int) -> None:
+
+class Passage:
+    """A file on its way through. Raises Changed where it cannot be read, or becomes shorter.
+
+    ``buffer`` is given by who has many files to pass: fresh memory for each costs more than what it is used for.
+    """
+
+    def __init__(self, fd: int, buffer: bytearray | None = None) -> None:
         self._fd = fd
         self._hasher = xxhash.xxh3_128()
         self._at = 0
-        self._view = memoryview(bytearray(_BUFFER))
+        self._view = memoryview(buffer if buffer is not None else new_buffer())
 
     def copy(self, begin: int, end: int, target: int) -> None:
         """Appends [begin, end) to another file. What lies before is passed; nothing can be copied after it was passed.
@@ -39,13 +47,13 @@ class Passage:
 
     def digest(self, secret: bytes) -> bytes:
         """The keyed digest of every byte of the file, with what was not passed yet."""
-        while self._read(_BUFFER):
+        while self._read(len(self._view)):
             pass
         return pseudonyms.content_digest(secret, self._hasher.digest())
 
     def _pass(self, end: int, target: int | None) -> None:
         while self._at < end:
-            count = self._read(min(_BUFFER, end - self._at))
+            count = self._read(min(len(self._view), end - self._at))
             if count == 0:
                 raise Changed
             if target is not None:

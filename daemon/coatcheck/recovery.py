@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from coatcheck.bench import Bench
 from coatcheck.delivery import folder as outbox
 from coatcheck.disposal import Disposal, close_delivery
+from coatcheck.fates import FateState
 from coatcheck.ledger import DeliveryRow, DeliveryState, Note, RefusalState
-from coatcheck.vault import FateRow, FateState
+from coatcheck.vault import FateRow
 
 _LEFT = (DeliveryState.OPEN, DeliveryState.ABANDONED, DeliveryState.QUARANTINED)
 
@@ -56,7 +58,7 @@ def begin(bench: Bench) -> list[Repair]:
     for row in [row for row in rows.values() if row.state is DeliveryState.OPEN]:
         _abandon(bench, row, Note.FOUND_UNFINISHED)
         del rows[row.id]
-    outbox.sweep(bench.project.outbox, lambda ticket, number: _is_left(bench, ticket, number))
+    outbox.sweep(bench.project.outbox, partial(_is_left, bench), partial(_is_out, bench))
     deliveries: dict[int, list[FateRow]] = {row: [] for row in rows}
     refusals: dict[int, list[FateRow]] = {}
     for refusal in bench.ledger.refusals(bench.project.name, state=RefusalState.PLANNED):
@@ -77,10 +79,21 @@ def begin(bench: Bench) -> list[Repair]:
 
 def _is_left(bench: Bench, ticket: str, delivery_id: int) -> bool:
     """Whether a folder in staging belongs to a delivery of this project of which nothing comes out any more."""
+    row = _delivery(bench, ticket, delivery_id)
+    return row is not None and (row.state in _LEFT or (row.state is DeliveryState.DONE and row.folder is None))
+
+
+def _is_out(bench: Bench, ticket: str, delivery_id: int) -> bool:
+    """Whether a folder in staging belongs to a delivery of this project that lies in the outbox for good."""
+    row = _delivery(bench, ticket, delivery_id)
+    return row is not None and row.state in (DeliveryState.RELEASED, DeliveryState.DONE)
+
+
+def _delivery(bench: Bench, ticket: str, delivery_id: int) -> DeliveryRow | None:
     row = bench.ledger.delivery(delivery_id)
     if row is None or (row.ticket, row.project) != (ticket, bench.project.name):
-        return False
-    return row.state in _LEFT or (row.state is DeliveryState.DONE and row.folder is None)
+        return None
+    return row
 
 
 def _abandon(bench: Bench, row: DeliveryRow, note: Note) -> None:
@@ -95,6 +108,7 @@ def _release(bench: Bench, row: DeliveryRow) -> bool:
         _abandon(bench, row, Note.FAULT)
         return False
     bench.ledger.release(row.id, bench.utc())
+    outbox.forget(staging)
     bench.log(logging.INFO, "delivered: %d instances", row.instances - row.duplicates - row.refused, ticket=row.ticket)
     return True
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import copy_span, fingerprint, open_folder, open_original
 from coatcheck.folders import Touched, enter, has_name
-from coatcheck.vault.rows import Fate, FateState, PlannedFile
 
 _RENAME_NOREPLACE: Final = 1
 _NOT_KNOWN: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from coatcheck.config import Config, Project
 from coatcheck.errors import CoatcheckError
+from coatcheck.fates import Fate
 from coatcheck.keys import key_path, read_key
 from coatcheck.ledger import Ledger
 from coatcheck.pool import Lane, Pool
 from coatcheck.returns import Desk, Resume, Returned, Returns
 from coatcheck.service_lock import hold_lock
-from coatcheck.vault import Fate, Vault
+from coatcheck.vault import Vault
 
 
 def carry_out_alone(

@@ -8,9 +8,9 @@ import os
 from coatcheck import quarantine
 from coatcheck.bench import Bench
 from coatcheck.disposal import Disposal
+from coatcheck.fates import Fate, PlannedFile
 from coatcheck.ledger import is_detail
 from coatcheck.model import Arrival, Refusal
-from coatcheck.vault import Fate, PlannedFile
 
 DICOMDIRS = "dicomdir"  # the folder of the archive where they lie
 DELETED_DICOMDIR = "delete dicomdir"  # as the vault's audit has it

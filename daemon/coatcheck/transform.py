@@ -24,9 +24,9 @@ from coatcheck.deid.plan import Plan
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.repeats import Repeats
 from coatcheck.deid.rewrite import Made, Rewriter
-from coatcheck.files import write_all
+from coatcheck.files import begin_writing, write_all
 from coatcheck.model import Instance, Job, Refusal, Staged, Unready
-from coatcheck.passage import Passage
+from coatcheck.passage import Passage, new_buffer
 from coatcheck.source import original, plain_source, windowed
 from coatcheck.worker import Work, judged
 
@@ -40,7 +40,7 @@ def _plan(profile: Profile, sop_class: str, holding: frozenset[int]) -> Plan:
     return Plan(profile, sop_class, holding)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _gate(job: Job, kept: frozenset[str]) -> Gate:
     return Gate(job.identity, job.subject, kept)
 
@@ -66,7 +66,7 @@ class TransformBench:
     told: int = 0  # so many of the UIDs stand in a result
     shared: dict[str, str] = field(default_factory=dict)  # one object for each UID referred to: a batch pickles small
     repeats: dict[object, Repeats[Made]] = field(default_factory=dict)  # by all that decides what becomes of a part
-
+    buffer: bytearray = field(default_factory=new_buffer)
     cleaners: dict[int | None, Cleaner] = field(default_factory=dict)  # by how far dates in text move
 
     def repeating(self, key: object) -> Repeats[Made]:
@@ -92,7 +92,7 @@ def _transform(context: Work, instance: Instance, bench: TransformBench) -> Stag
     target = folder / f"{sop_uid}.dcm"
     try:
         with original(context.inbox, instance.arrival) as fd:
-            passage = Passage(fd)
+            passage = Passage(fd, bench.buffer)
             size, references = _rewritten(context, instance, actions, passage, fd, target, bench)
             content = passage.digest(context.secret)
     except BaseException:
@@ -150,6 +150,7 @@ def _rewritten(
         with _new_file(target) as out:
             write(out, meta, pieces, passage if plain == fd else Passage(plain), window)
             references = bench.gate.check(windowed(out), len(meta), head.encoding, rewriter.written, plan.permits)
+            begin_writing(out)
     return len(meta) + pieces.length, references
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from coatcheck.fates import Fate, FateState
 from coatcheck.files import fingerprint
 from coatcheck.ledger import LedgerReader, RefusalRow
 from coatcheck.model import Fingerprint
 from coatcheck.quarantine import NOTE
-from coatcheck.vault import Fate, FateRow, FateState, Vault
+from coatcheck.vault import FateRow, Vault
 
 _TOLD_APART: Final = 100  # characters of a name that are there even where it had to be cut
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.keys import read_key
 from coatcheck.model import Fingerprint
-from coatcheck.vault import Fate, FateState, PlannedFile, Vault
+from coatcheck.vault import Vault
 from tests.acceptance import studies
 from tests.acceptance.house import House, tree, wait_until
 

@@ -11,9 +11,9 @@ import pytest
 
 from coatcheck import originals
 from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import copy_span, fingerprint
 from coatcheck.originals import Places, carry_out
-from coatcheck.vault import Fate, FateState, PlannedFile
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from coatcheck import returning
+from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import fingerprint
 from coatcheck.returning import Ways, give_back
-from coatcheck.vault import Fate, FateState, PlannedFile
 from tests.acceptance.house import tree
 
 

@@ -19,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.errors import KeyFileError, StateError
+from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.keys import ProjectKey, new_key
 from coatcheck.model import Fingerprint
-from coatcheck.vault import Fate, FateState, Kind, PlannedFile, Vault
+from coatcheck.vault import Kind, Vault
 
 NOW = "2026-11-21T10:00:00.000Z"
 KEY = ProjectKey(b"p" * 32, {1: b"1" * 64})

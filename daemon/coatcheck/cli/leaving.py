@@ -80,9 +80,9 @@ def _by_number(ledger: LedgerReader, number: int, project: str | None) -> Refusa
 
 def carry_out(config: Config, action: str, refusals: Sequence[RefusalRow]) -> list[dict[str, Any]]:
     """Has it done, project by project, by the service if one runs. Raises CoatcheckError."""
+    from coatcheck.fates import Fate
     from coatcheck.returns_alone import carry_out_alone
     from coatcheck.service_lock import service_pid
-    from coatcheck.vault import Fate
 
     results = []
     for name in dict.fromkeys(refusal.project for refusal in refusals):

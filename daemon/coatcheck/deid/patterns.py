@@ -222,7 +222,7 @@ def _grown(text: str, match: re.Match[str], signs: frozenset[str]) -> tuple[int,
     return begin, end
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def patterns_of(identity: frozenset[Identity]) -> Patterns:
     """The patterns of one Study, made once: they take some time."""
     return Patterns(identity)

@@ -1,13 +1,14 @@
 """The outbox: a Study appears in it whole, by one rename, or not at all.
 
-Results are staged below a dot-folder of the outbox itself, so that the rename stays within one file system. Nobody but
-the service may look into that folder: what lies in it was not searched yet. Those who collect may write in the outbox,
-so every step in it goes by descriptors, and no link is followed.
+Results are staged below a dot-folder of the outbox itself, so that the rename stays within one file system: as
+``.coatcheck/TICKET-ID/study``. That folder is renamed, and what it lay in stays, empty, until the ledger says that the
+Study is out: so it can be told from one that was never renamed, also when somebody has collected it meanwhile. Nobody
+but the service may look into the dot-folder: what lies in it was not searched yet. Those who collect may write in the
+outbox, so every step in it goes by descriptors, and no link is followed.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -16,12 +17,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from coatcheck.errors import CoatcheckError, InboxFault
-from coatcheck.files import make_durable, open_folder
+from coatcheck.errors import CoatcheckError
+from coatcheck.files import file_system, make_durable, open_folder
 from coatcheck.folders import enter, has_folder, has_name, in_the_way, way
-from coatcheck.intake.folder import file_system
 
 STAGING = ".coatcheck"
+_RESULTS: Final = "study"
 _PRIVATE: Final = 0o700
 _STAGED = re.compile(r"([0-9A-HJKMNP-TV-Z]{10})-([0-9]{1,18})")  # TICKET-ID, as staging_folder names it
 # Where one syncfs makes everything durable. Others do not pass it on, or are unknown: there each file is synced.
@@ -29,17 +30,22 @@ _ONE_SYNC = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", 
 
 
 def staging_folder(outbox: Path, ticket: str, delivery_id: int) -> Path:
-    """Where the results of one delivery are made."""
+    """What one delivery has in staging. Its results are made in :func:`results_folder`."""
     return outbox / STAGING / f"{ticket}-{delivery_id}"
 
 
-def make_staging(staging: Path) -> None:
-    """Makes the folder for one delivery's results, but never the outbox itself, which may not be mounted.
+def results_folder(staging: Path) -> Path:
+    """The folder that is renamed into the outbox."""
+    return staging / _RESULTS
 
-    Raises OSError for weather, CoatcheckError where something else lies in its place.
+
+def make_staging(staging: Path) -> None:
+    """Makes the folders for one delivery's results, but never the outbox itself, which may not be mounted.
+
+    Raises OSError for weather, CoatcheckError where something else lies in their place.
     """
-    with _staged(staging, make=True) as all_staged:
-        os.close(_entered(all_staged, staging, make=True))
+    with _staged(staging, make=True) as all_staged, _own(all_staged, staging, make=True) as own:
+        os.close(_entered(own, results_folder(staging), make=True))
 
 
 @contextmanager
@@ -69,9 +75,22 @@ def _keep_private(fd: int, path: Path) -> None:
             raise in_the_way(path) from None
 
 
-def _entered(parent: int, path: Path, *, make: bool = False) -> int:
+@contextmanager
+def _own(all_staged: int, staging: Path, *, make: bool = False) -> Iterator[int]:
+    """A descriptor of what one delivery has in staging. Raises FileNotFoundError where it is missing."""
+    fd = _entered(all_staged, staging, make=make)
     try:
-        return enter(parent, path.name, make=make)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _entered(parent: int, path: Path, *, make: bool = False) -> int:
+    if make:  # It is made durable with what is put into it.
+        with suppress(FileExistsError):
+            os.mkdir(path.name, dir_fd=parent)
+    try:
+        return enter(parent, path.name)
     except NotADirectoryError:
         raise in_the_way(path) from None
 
@@ -108,27 +127,23 @@ def seal(results: frozenset[str], batch: Sequence[Path]) -> list[bool]:
 
 def _seal(staging: Path, results: frozenset[str]) -> bool:
     try:
-        with _staged(staging) as all_staged:
-            if _left_alone(all_staged, staging, results) != results:
+        with _staged(staging) as all_staged, _own(all_staged, staging) as own:
+            if _left_alone(own, results_folder(staging), results) != results:
                 return False
-            try:
-                one_file_system = file_system(staging) in _ONE_SYNC
-            except InboxFault:
-                raise OSError(errno.EIO, os.strerror(errno.EIO)) from None
-            make_durable(staging, one_file_system=one_file_system)
+            make_durable(staging, one_file_system=file_system(staging) in _ONE_SYNC)
             os.fsync(all_staged)
     except FileNotFoundError:
         return False
     return True
 
 
-def _left_alone(all_staged: int, staging: Path, results: frozenset[str]) -> set[str]:
+def _left_alone(own: int, folder: Path, results: frozenset[str]) -> set[str]:
     """Removes all but the results, and gives those that were found."""
     found = set()
-    fd = _entered(all_staged, staging)
+    fd = _entered(own, folder)
     try:
-        for folder, below, names, here in os.fwalk(".", topdown=False, dir_fd=fd):
-            series = os.path.normpath(folder)
+        for place, below, names, here in os.fwalk(".", topdown=False, dir_fd=fd):
+            series = os.path.normpath(place)
             for name in names:
                 if f"{series}/{name}" in results:
                     found.add(f"{series}/{name}")
@@ -151,29 +166,39 @@ def _remove_folder(name: str, parent: int) -> None:
 
 
 def release(outbox: Path, staging: Path, folder: str) -> bool:
-    """Renames a staged Study into the outbox, durably. False where neither the one nor the other is there.
+    """Renames a staged Study into the outbox, durably. False where it was never renamed and is not in staging either.
 
-    Repeating it after a crash does no harm. Raises OSError for weather, CoatcheckError where the name was taken since,
-    or something else lies in place of one of the folders on the way.
+    Repeating it after a crash does no harm, also where the Study was collected since. Raises OSError for weather,
+    CoatcheckError where the name was taken since, or something else lies in place of one of the folders on the way.
     """
     *above, name = folder.split("/")
     os.stat(outbox)  # One that is not there at all is weather.
     with _staged(staging, make=True) as all_staged:
-        if not has_folder(all_staged, staging.name):
-            return _is_released(outbox, above, name)
-        with way(outbox, above, make=True) as parent:
-            if has_name(parent, name):
-                raise CoatcheckError(
-                    f"the folder of a new delivery exists already in the outbox {outbox}",
-                    "somebody made it since: move it away; the delivery is tried again",
-                )
-            os.rename(staging.name, name, src_dir_fd=all_staged, dst_dir_fd=parent)
-            os.fsync(parent)
-        os.fsync(all_staged)
-    return True
+        try:
+            with _own(all_staged, staging) as own:
+                if has_folder(own, _RESULTS):
+                    _rename(own, outbox, above, name)
+                    return True
+                renamed = not os.listdir(own)
+                os.fsync(own)
+        except FileNotFoundError:
+            renamed = False
+    return _is_there(outbox, above, name) or renamed
 
 
-def _is_released(outbox: Path, above: Sequence[str], name: str) -> bool:
+def _rename(own: int, outbox: Path, above: Sequence[str], name: str) -> None:
+    with way(outbox, above, make=True) as parent:
+        if has_name(parent, name):
+            raise CoatcheckError(
+                f"the folder of a new delivery exists already in the outbox {outbox}",
+                "somebody made it since: move it away; the delivery is tried again",
+            )
+        os.rename(_RESULTS, name, src_dir_fd=own, dst_dir_fd=parent)
+        os.fsync(parent)
+    os.fsync(own)
+
+
+def _is_there(outbox: Path, above: Sequence[str], name: str) -> bool:
     try:
         with way(outbox, above) as parent:
             os.fsync(parent)
@@ -182,14 +207,20 @@ def _is_released(outbox: Path, above: Sequence[str], name: str) -> bool:
         return False
 
 
+def forget(staging: Path) -> None:
+    """Removes what is left of a delivery in staging when the ledger says that it is out: an empty folder."""
+    with suppress(OSError, CoatcheckError), _staged(staging) as all_staged:
+        os.rmdir(staging.name, dir_fd=all_staged)
+
+
 def remove_staging(staging: Path) -> None:
     """Removes what was staged and will not be delivered."""
     with suppress(OSError, CoatcheckError), _staged(staging) as all_staged:
         shutil.rmtree(staging.name, ignore_errors=True, dir_fd=all_staged)
 
 
-def sweep(outbox: Path, is_left: Callable[[str, int], bool]) -> None:
-    """Removes what a crash left in staging: the folders of which ``is_left`` says so, by ticket and delivery.
+def sweep(outbox: Path, is_left: Callable[[str, int], bool], is_out: Callable[[str, int], bool]) -> None:
+    """Removes what a crash left in staging, by ticket and delivery: what will not come out, and what is out already.
 
     Anything else that lies there is not ours, and stays. Raises CoatcheckError where a link is in the place of staging.
     """
@@ -199,5 +230,8 @@ def sweep(outbox: Path, is_left: Callable[[str, int], bool]) -> None:
                 known = _STAGED.fullmatch(name)
                 if known and is_left(known[1], int(known[2])):
                     shutil.rmtree(name, ignore_errors=True, dir_fd=all_staged)
+                elif known and is_out(known[1], int(known[2])):
+                    with suppress(OSError):
+                        os.rmdir(name, dir_fd=all_staged)
     except FileNotFoundError:
         return

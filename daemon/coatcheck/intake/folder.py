@@ -43,6 +43,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from coatcheck import files
 from coatcheck.errors import InboxFault
 
 Mode = Literal["events", "polling"]
@@ -79,26 +80,12 @@ def choose_mode(inbox: Path, setting: Setting) -> Mode:
     return "events" if file_system(inbox) in EVENT_FILE_SYSTEMS else "polling"
 
 
-def file_system(folder: Path) -> str:
-    """Return the kernel's name of the file system that ``folder`` lies on, or "" if the kernel does not tell.
-
-    The mount is found by its number, which the kernel gives for an open folder: paths may be links, hold blanks or be
-    hidden below another mount. Raises InboxFault if the folder cannot be opened.
-    """
-    fd = _open_folder(folder)
+def file_system(inbox: Path) -> str:
+    """Return the kernel's name of the file system that ``inbox`` lies on. Raises InboxFault if it cannot be opened."""
     try:
-        details = Path(f"/proc/self/fdinfo/{fd}").read_bytes()
-        mounts = Path("/proc/self/mountinfo").read_bytes()
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
-    numbers = [line.split()[1] for line in details.splitlines() if line.startswith(b"mnt_id:")]
-    for line in mounts.splitlines():
-        before, _, after = line.partition(b" - ")
-        if before.split(maxsplit=1)[:1] == numbers:
-            return os.fsdecode(after.split(maxsplit=1)[0])
-    return ""
+        return files.file_system(inbox)
+    except OSError as error:
+        raise _fault(inbox, error) from error
 
 
 class Doorbell:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from coatcheck.vault.audits import Audits
 from coatcheck.vault.fates import Fates
 from coatcheck.vault.proofs import Proofs
-from coatcheck.vault.rows import AuditRow, Fate, FateRow, FateState, Kind, PlannedFile
+from coatcheck.vault.rows import AuditRow, FateRow, Kind
 from coatcheck.vault.sequences import Sequences
 
-__all__ = ["AuditRow", "Fate", "FateRow", "FateState", "Kind", "PlannedFile", "Vault"]
+__all__ = ["AuditRow", "FateRow", "Kind", "Vault"]
 
 
 class Vault(Sequences, Fates, Audits, Proofs):

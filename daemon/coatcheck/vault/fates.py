@@ -6,9 +6,10 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from coatcheck.fates import LEAVING, Fate, FateState, PlannedFile
 from coatcheck.model import Fingerprint
 from coatcheck.vault.base import Base
-from coatcheck.vault.rows import LEAVING, Fate, FateRow, FateState, PlannedFile
+from coatcheck.vault.rows import FateRow
 
 _PATH = "files/path"
 _DESTINATION = "files/destination"
