@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import resource
 import select
 import signal
 import threading
@@ -23,10 +22,11 @@ from functools import partial
 from multiprocessing import forkserver
 from typing import Any, Literal
 
+from coatcheck.dumps import forbid_core_dumps
 from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.limits import ADDRESS_SPACE, bind_memory
 from coatcheck.turns import Batch, Turns, Weather
 
-ADDRESS_SPACE = 4 << 30  # bytes that one worker may map
 _CRASHES = 2
 
 
@@ -70,8 +70,16 @@ class Lane:
 class Pool:
     """Runs batches, a few at a time. All methods are for one thread; only ``wake`` is called from others."""
 
-    def __init__(self, kind: Literal["inline", "processes"], workers: int, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        kind: Literal["inline", "processes"],
+        workers: int,
+        wake: Callable[[], None],
+        *,
+        address_space: int = ADDRESS_SPACE,
+    ) -> None:
         self._kind = kind
+        self._address_space = address_space
         self._workers = workers
         self._wake = wake
         self._queue = Turns()
@@ -180,6 +188,9 @@ class Pool:
         except (BrokenProcessPool, CancelledError):
             self._suspect(batch)
             return True
+        except MemoryError:  # One item was too much for the process: the others are done without it.
+            self._suspect(batch)
+            return False
         except Exception as error:
             batch.failed(_weather(error))
             return False
@@ -230,7 +241,10 @@ class Pool:
             warm_up()
             context = multiprocessing.get_context("forkserver")
             self._executor = ProcessPoolExecutor(
-                self._workers, mp_context=context, initializer=prepare_worker, initargs=(os.getpid(),)
+                self._workers,
+                mp_context=context,
+                initializer=prepare_worker,
+                initargs=(os.getpid(), self._address_space),
             )
         return self._executor
 
@@ -244,11 +258,6 @@ def _weather(error: Exception) -> Weather:
     return error if isinstance(error, OSError | CoatcheckError) else Mistake.of(error)
 
 
-def forbid_core_dumps() -> None:
-    """From now on neither this process nor its children leave a core file, which would hold identities and keys."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def warm_up() -> None:
     """Starts the process from which workers are forked, which imports what they need while the service does so too.
 
@@ -259,16 +268,14 @@ def warm_up() -> None:
     forkserver.ensure_running()
 
 
-def prepare_worker(service: int) -> None:
+def prepare_worker(service: int, address_space: int) -> None:
     """In each worker: signals are the service's business, memory has a limit, and no worker outlives the service."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)  # A worker answers, and says nothing: libraries quote values.
     warnings.simplefilter("ignore")
     threading.Thread(target=_end_with, args=(service,), daemon=True).start()
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    bind_memory(address_space)
     forbid_core_dumps()
 
 

@@ -101,7 +101,8 @@ class _Rehearsal:
         delivered = self._delivered(study.study_uid)
         self._given = subjects.find(project, basis.vault, basis.secret, study, delivered=delivered, now=now)
         self._job = self._frozen(study, frozenset[Identity]().union(*(one.identity for one in instances)))
-        self._bench = transform.TransformBench(transform._gate(self._job, basis.profile.kept_kinds))
+        self._gate = transform._gate(self._job, basis.profile.kept_kinds)
+        self._bench = transform.TransformBench(self._gate)
         self._first: dict[str, bytes] = {}
 
     def previews(self) -> Iterator[Preview]:
@@ -191,7 +192,7 @@ class _Rehearsal:
             transform.write(out.fileno(), meta, pieces, Passage(plain), window)
             result, caught = windowed(out.fileno()), None
             try:
-                self._bench.gate.check(result, len(meta), head.encoding, rewriter.written, plan.permits)
+                self._gate.check(result, len(meta), head.encoding, rewriter.written, plan.permits)
             except Refused as refused:
                 caught = (refused.reason, refused.detail)
             before = list(compare.listing(DataSet(window, head.start, head.encoding)))

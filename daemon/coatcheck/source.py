@@ -13,6 +13,7 @@ from coatcheck.deid.elements import Window
 from coatcheck.deid.part10 import Head, inflate, read_head
 from coatcheck.errors import Refused
 from coatcheck.files import fingerprint, open_folder, open_original
+from coatcheck.intake.writers import is_being_written
 from coatcheck.model import Arrival
 from coatcheck.reasons import Reason
 
@@ -22,8 +23,11 @@ class Changed(Exception):
 
 
 @contextmanager
-def original(inbox: Path, arrival: Arrival) -> Iterator[int]:
-    """The original, opened; checked to be the file that settled, before and after it is used."""
+def original(inbox: Path, arrival: Arrival, device_here: int | None = None) -> Iterator[int]:
+    """The original, opened; checked to be the file that settled, before and after it is used.
+
+    One on ``device_here``, where all writers are on this machine, must not be open for writing either.
+    """
     folder, _, name = arrival.path.rpartition("/")
     with ExitStack() as stack:
         try:
@@ -36,7 +40,14 @@ def original(inbox: Path, arrival: Arrival) -> Iterator[int]:
             raise Changed from error
         if fingerprint(os.fstat(fd)) != arrival.fingerprint:
             raise Changed
-        yield fd
+        if arrival.fingerprint.device == device_here and is_being_written(fd):
+            raise Changed
+        try:
+            yield fd
+        except Refused:
+            if fingerprint(os.fstat(fd)) == arrival.fingerprint:
+                raise
+            raise Changed from None  # What looks broken is being written.
         if fingerprint(os.fstat(fd)) != arrival.fingerprint:
             raise Changed
 
@@ -64,8 +75,9 @@ def plain_source(fd: int) -> Iterator[tuple[int, Window, Head]]:
     if not head.deflated:
         yield fd, window, head
         return
-    with tempfile.TemporaryFile(buffering=0) as inflated:
+    with ExitStack() as stack:
         try:
+            inflated = stack.enter_context(tempfile.TemporaryFile(buffering=0))
             inflate(window, head.start, inflated)
         except OSError as error:
             raise Changed from error  # There is no room for this file now. Others need none.

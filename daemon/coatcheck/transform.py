@@ -53,15 +53,15 @@ def _seal(secret: bytes, value: bytes) -> bytes:
 
 def transform(context: Work, batch: Sequence[Instance]) -> list[Staged | Refusal | Unready]:
     """De-identifies each Instance into the staging folder, past the gate. Raises OSError for the outbox's weather."""
-    bench = TransformBench(_gate(context.job, context.profile.kept_kinds))
-    return [judged(one.arrival, partial(_transform, context, one, bench)) for one in batch]
+    bench = TransformBench()
+    return [judged(one.arrival, partial(_transform, context, one, bench), context.seconds) for one in batch]
 
 
 @dataclass(slots=True)
 class TransformBench:
     """What the Instances of one batch share: the gate, the UIDs that were replaced, and what repeats."""
 
-    gate: Gate
+    gate: Gate | None = None  # made with the first Instance, within its limits
     uids: dict[str, str] = field(default_factory=dict)
     told: int = 0  # so many of the UIDs stand in a result
     shared: dict[str, str] = field(default_factory=dict)  # one object for each UID referred to: a batch pickles small
@@ -143,13 +143,14 @@ def _rewritten(
     context: Work, instance: Instance, actions: Context, passage: Passage, fd: int, target: Path, bench: TransformBench
 ) -> tuple[int, tuple[str, ...]]:
     """Writes the result, sends it through the gate and returns its size and what it refers to."""
+    gate = bench.gate = bench.gate or _gate(context.job, context.profile.kept_kinds)
     with plain_source(fd) as (plain, window, head):
         rewriter, plan = rewriter_of(context.profile, instance, actions, window, head, bench)
         pieces = rewriter.run(head.start, head.encoding)
         meta = new_meta(instance.sop_class_uid, actions.uid(instance.sop_uid), head.transfer_syntax)
         with _new_file(target) as out:
             write(out, meta, pieces, passage if plain == fd else Passage(plain), window)
-            references = bench.gate.check(windowed(out), len(meta), head.encoding, rewriter.written, plan.permits)
+            references = gate.check(windowed(out), len(meta), head.encoding, rewriter.written, plan.permits)
             begin_writing(out)
     return len(meta) + pieces.length, references
 

@@ -6,15 +6,12 @@ The largest of them, ``transform``, is a module of its own.
 
 from __future__ import annotations
 
+import errno
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 from coatcheck.deid import facts
@@ -24,20 +21,23 @@ from coatcheck.deid.part10 import MEDIA_STORAGE_DIRECTORY
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.repeats import Repeats
 from coatcheck.errors import Refused
+from coatcheck.limits import SECONDS_PER_FILE, TimeUp, time_limit
 from coatcheck.model import Arrival, Directory, Identity, Instance, Job, Refusal, Unready
 from coatcheck.passage import Passage
 from coatcheck.reasons import Reason
 from coatcheck.source import Changed, original, plain_source
 
-SECONDS_PER_FILE = 45.0  # of processor time: a slow disk is no fault of a file
+_GONE = frozenset({None, errno.ENOENT, errno.ENOTDIR, errno.ESTALE})  # a file that changed or vanished
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The context of :func:`examine`."""
+    """The context of :func:`examine`. Files on ``device_here`` are written only by processes of this machine."""
 
     inbox: Path
+    device_here: int | None = None
+    seconds: float = SECONDS_PER_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,48 +49,32 @@ class Work:
     profile: Profile
     secret: bytes = field(repr=False)
     job: Job
+    seconds: float = SECONDS_PER_FILE  # of processor time, for one file
 
 
-class _TimeUp(Exception):
-    """One file took too long."""
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Ends work on one file after ``seconds`` of processor time, where signals reach this thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _TimeUp
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
-def judged(arrival: Arrival, work: Callable[[], T]) -> T | Refusal | Unready:
+def judged(arrival: Arrival, work: Callable[[], T], seconds: float = SECONDS_PER_FILE) -> T | Refusal | Unready:
     """Does the work on one file, and turns what goes wrong with this file into a verdict over this file."""
     try:
-        with _time_limit(SECONDS_PER_FILE):
+        with time_limit(seconds):
             return work()
     except Refused as refused:
         return Refusal(arrival=arrival, reason=refused.reason, detail=refused.detail)
-    except _TimeUp:
+    except TimeUp:
         return Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
     except (MemoryError, RecursionError):
         return Refusal(arrival=arrival, reason=Reason.TOO_LARGE)
-    except Changed:
-        return Unready(arrival=arrival)
+    except Changed as changed:
+        return Unready(arrival=arrival, fault=_fault(changed))
     except OSError:
         raise  # Of the staging folder: weather, and not this file's fault.
     except Exception as error:
         return Refusal(arrival=arrival, reason=Reason.FAILED, detail=_place(error))
+
+
+def _fault(changed: Changed) -> str:
+    """The system's error where a file that is there cannot be read; "" for one that changed or vanished."""
+    code = changed.__cause__.errno if isinstance(changed.__cause__, OSError) else None
+    return "" if code in _GONE else errno.errorcode.get(code or 0, "EIO")
 
 
 def _place(error: Exception) -> str:
@@ -110,7 +94,8 @@ def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refus
     shared: dict[Identity, Identity] = {}
     kinds: dict[frozenset[int], frozenset[int]] = {}
     repeats = Repeats[facts.Seen]()
-    return [judged(arrival, partial(_examine, context, arrival, shared, kinds, repeats)) for arrival in batch]
+    read = partial(_examine, context, shared=shared, kinds=kinds, repeats=repeats)
+    return [judged(arrival, partial(read, arrival), context.seconds) for arrival in batch]
 
 
 def _examine(
@@ -120,7 +105,7 @@ def _examine(
     kinds: dict[frozenset[int], frozenset[int]],
     repeats: Repeats[facts.Seen],
 ) -> Instance | Directory:
-    with original(context.inbox, arrival) as fd, plain_source(fd) as (_, window, head):
+    with original(context.inbox, arrival, context.device_here) as fd, plain_source(fd) as (_, window, head):
         if head.sop_class == MEDIA_STORAGE_DIRECTORY and is_directory(window, head):
             return Directory(arrival=arrival)
         found = facts.FactReader(window, head, repeats).read()
@@ -145,7 +130,7 @@ def _examine(
 
 def digest(context: Work, batch: Sequence[Instance]) -> list[bytes | Refusal | Unready]:
     """The keyed digest of each original's content, to tell whether a second Instance with one UID is the same."""
-    return [judged(one.arrival, partial(_digest_of, context, one.arrival)) for one in batch]
+    return [judged(one.arrival, partial(_digest_of, context, one.arrival), context.seconds) for one in batch]
 
 
 def _digest_of(context: Work, arrival: Arrival) -> bytes:

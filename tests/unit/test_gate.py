@@ -295,3 +295,15 @@ def test_a_rule_may_permit_an_element_and_no_other() -> None:
     other = meta + raw(0x00081030, "LO", b"Mallory")
     with pytest.raises(Refused, match="identity-found"):
         gate.check(window_of(other), len(meta), EXPLICIT_LITTLE, set(), permits)
+
+
+@pytest.mark.parametrize("vr", ["DS", "IS", "TM", "AS"])
+def test_zeros_between_its_letters_hide_no_name_in_a_number(vr: str) -> None:
+    assert found(text("2\\Mal\0lo\0ry", vr), NAME) == "(0008,0104) name"
+
+
+def test_a_long_value_is_remembered_as_clean_for_its_own_kind_only() -> None:
+    gate, value = Gate([Identity("id", "471100")], SUBJECT), b"1.2.471100\\" * 100
+
+    assert [gate.kind_in(value, vr, ()) for vr in ("UI", "DS", "LO", "UI", "LO")] == [None, None, "id", None, "id"]
+    assert gate.kind_in(value[:-1] + b"1", "UI", ()) is None

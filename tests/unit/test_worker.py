@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +148,18 @@ def test_a_file_that_changes_while_it_is_read_settles_again(inbox: Path) -> None
             (inbox / "f").write_bytes(b"someone writes on")
 
     assert worker.judged(arrival, read_slowly) == Unready(arrival=arrival)
+
+
+def test_a_deflated_file_waits_where_there_is_no_room_to_inflate_it(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = [drop(inbox, "deflated", file_of(instance(), DEFLATED)), drop(inbox, "plain", file_of(instance()))]
+    monkeypatch.setattr(tempfile, "tempdir", str(inbox / "nothing"))
+
+    first, second = examined(inbox, *arrivals)
+
+    assert first == Unready(arrival=arrivals[0])
+    assert isinstance(second, Instance)
 
 
 def test_a_link_is_no_file(inbox: Path) -> None:
@@ -329,8 +342,7 @@ def test_a_file_that_is_too_much_is_too_large(error: type[Exception]) -> None:
     assert worker.judged(arrival, fail) == Refusal(arrival=arrival, reason=Reason.TOO_LARGE)
 
 
-def test_a_file_that_takes_too_long_is_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "SECONDS_PER_FILE", 0.05)
+def test_a_file_that_takes_too_long_is_timed_out() -> None:
     arrival = Arrival(project="p", path="x", fingerprint=fingerprint(os.stat("/")))
     before = signal.getsignal(signal.SIGPROF)
 
@@ -338,20 +350,19 @@ def test_a_file_that_takes_too_long_is_timed_out(monkeypatch: pytest.MonkeyPatch
         while True:
             pass
 
-    assert worker.judged(arrival, hang) == Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
+    assert worker.judged(arrival, hang, 0.05) == Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
     assert signal.getsignal(signal.SIGPROF) == before
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
-def test_a_slow_disk_is_no_fault_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "SECONDS_PER_FILE", 0.05)
+def test_a_slow_disk_is_no_fault_of_a_file() -> None:
     arrival = Arrival(project="p", path="x", fingerprint=fingerprint(os.stat("/")))
 
     def wait() -> Refusal:
         threading.Event().wait(0.2)
         return Refusal(arrival=arrival, reason=Reason.MALFORMED)
 
-    assert worker.judged(arrival, wait) == Refusal(arrival=arrival, reason=Reason.MALFORMED)
+    assert worker.judged(arrival, wait, 0.05) == Refusal(arrival=arrival, reason=Reason.MALFORMED)
 
 
 def test_a_source_that_cannot_be_read_is_no_weather_of_the_outbox(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from coatcheck.deid.actions.numbers import NUMBERS, unpacked
-from coatcheck.deid.charsets import decode, encodings_of
+from coatcheck.deid.charsets import LONGEST_SET, decode, encodings_of
 from coatcheck.deid.elements import Element, Encoding, Ends, Window, elements, is_sequence
 from coatcheck.deid.pixels import PIXEL_TAGS
 from coatcheck.deid.repeats import CHARACTER_SET
@@ -32,7 +32,7 @@ def attributes_of(
         if one.tag in PIXEL_TAGS:
             break
         if one.tag == CHARACTER_SET:
-            charset = encodings_of(window.bytes(one.value, min(one.value_end, one.value + 256)))
+            charset = encodings_of(window.bytes(one.value, min(one.value_end, one.value + LONGEST_SET)))
         if one.tag in wanted and not is_sequence(one):
             values = _values(window, one._replace(vr=_vr(one)), encoding, charset)
             if any(values):

@@ -11,8 +11,15 @@ from pydicom.charset import convert_encodings, decode_bytes
 # pydicom quotes values in its log, and nothing else of it says anything that coatcheck does not say itself.
 config.logger.disabled = True
 
+LONGEST_SET = 256  # bytes of a value of Specific Character Set that are looked at
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
 _NAME_DELIMITERS = {0x5C, 0x5E, 0x3D}
+
+
+def is_set(character_set: bytes) -> bool:
+    """Whether a value of Specific Character Set has but the signs of a CS: what its terms mean is another question."""
+    value = character_set.rstrip(b" \0")
+    return value.isascii() and value.decode("ascii").isprintable()
 
 
 @lru_cache(maxsize=256)

@@ -22,6 +22,8 @@ from coatcheck.model import Identity
 
 Place = tuple[int, int]
 _ROUNDS = 12  # taking something out may bring two parts of a name together
+_REMEMBERED = (1 << 12, 1 << 18)  # bytes of a masked value
+_MASKED_MAX = 8  # of them
 _GAP = re.compile(r"[^\S\r\n]?[\W_]{0,3}")
 _NEW_LINE = re.compile(r"\r\n|\r|\n")
 _SIGNS = frozenset("_^,;:|=&#/\\.~+*- \t\r\n\f\xa0")
@@ -47,6 +49,7 @@ class Cleaner:
         self._days = shift_days
         self._dates = "date" not in kept
         self._uids = "uid" not in kept
+        self._masked: dict[bytes, bytes] = {}  # long values: the headers of a maker are the same in a whole Series
 
     def clean(self, text: str) -> str:
         """The text without identities; the same text where none is in it."""
@@ -62,6 +65,16 @@ class Cleaner:
 
     def mask(self, data: bytes) -> bytes:
         """Bytes of the same length, with X for those that identify somebody. Zeros stay, so that UTF-16 stays text."""
+        if not _REMEMBERED[0] <= len(data) <= _REMEMBERED[1]:
+            return self._newly_masked(data)
+        masked = self._masked.get(data)
+        if masked is None:
+            if len(self._masked) >= _MASKED_MAX:
+                self._masked.clear()
+            masked = self._masked[data] = self._newly_masked(data)
+        return masked
+
+    def _newly_masked(self, data: bytes) -> bytes:
         for _ in range(_ROUNDS):
             places = list(self._places_in_bytes(data))
             if not places:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from coatcheck.deid.actions.numbers import BINARY, unpacked
-from coatcheck.deid.charsets import decode, encodings_of
+from coatcheck.deid.charsets import LONGEST_SET, decode, encodings_of
 from coatcheck.deid.elements import (
     EXPLICIT_LITTLE,
     Element,
@@ -180,7 +180,7 @@ class _Listing:
                 raise Refused(Reason.MALFORMED, tag_text(found.tag))
             known.add(found.tag)
             if found.tag == CHARACTER_SET:
-                charset = encodings_of(self._window.bytes(found.value, min(found.value_end, found.value + 256)))
+                charset = encodings_of(self._window.bytes(found.value, min(found.value_end, found.value + LONGEST_SET)))
             elif found.tag & 0x10000 and is_creator(found.tag):
                 value = self._window.bytes(found.value, min(found.value_end, found.value + _CREATOR_MAX))
                 creators[found.tag >> 16 << 8 | found.tag & 0xFF] = value.decode("ascii", "replace").strip(" \0")

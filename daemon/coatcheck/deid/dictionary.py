@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from pydicom.datadict import get_entry
+
+_UNKNOWN_MAX = 1000
 
 
 def _entry(tag: int) -> tuple[str, str, str, str, str] | None:
@@ -37,6 +40,11 @@ def is_retired(tag: int) -> bool:
     """Whether PS3.6 marks the Attribute as retired."""
     entry = _entry(tag)
     return bool(entry and entry[3])
+
+
+def are_too_many(tags: Collection[int]) -> bool:
+    """Whether more of the tags are unknown than a newer edition adds, by far: a Study's tags stand in the ledger."""
+    return len(tags) > _UNKNOWN_MAX and sum(not vrs_of(tag) for tag in tags) > _UNKNOWN_MAX
 
 
 def keyword_of(tag: int) -> str:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from coatcheck.deid import identity
-from coatcheck.deid.charsets import decode, encodings_of
-from coatcheck.deid.dictionary import vr_of
+from coatcheck.deid.charsets import LONGEST_SET, decode, encodings_of, is_set
+from coatcheck.deid.dictionary import are_too_many, vr_of
 from coatcheck.deid.elements import (
     Element,
     Encoding,
@@ -116,6 +117,8 @@ class FactReader:
         # An institution that is called like the maker of its device is the maker, and the maker's name stays.
         maker = _letters(facts.keys.get(MANUFACTURER, ""))
         facts.identity = {known for one in facts.identity if (known := _without(maker, one)) is not None}
+        if identity.are_too_many(facts.identity) or are_too_many(facts.tags):
+            raise Refused(Reason.TOO_LARGE)
         return facts
 
     def _walk(self) -> None:
@@ -136,7 +139,7 @@ class FactReader:
             self.facts.add(said.facts)
             charset = said.charset
         if len(set(tags)) != len(tags):
-            raise Refused(Reason.MALFORMED, tag_text(next(tag for tag in tags if tags.count(tag) > 1)))
+            raise Refused(Reason.MALFORMED, tag_text(next(tag for tag, number in Counter(tags).items() if number > 1)))
 
     def _part(self, found: Sequence[Element], encoding: Encoding, charset: tuple[str, ...]) -> Seen:
         whole, self.facts = self.facts, Facts()
@@ -172,7 +175,7 @@ class FactReader:
             self._sequence(found, encoding, depth, charset)
         elif value != value_end:
             if tag == CHARACTER_SET:
-                charset = encodings_of(self._window.bytes(value, min(value_end, value + 256)))
+                charset = self._charset(found)
             if tag == CODE_VALUE:
                 self._code = self._window.bytes(value, min(value_end, value + 16)).strip(b" \0")
             kind = identity.kind_of(tag, vr)
@@ -186,6 +189,12 @@ class FactReader:
             if depth == 0 and (tag in _TOP or (tag >> 24 == 0x60 and tag & 0xFFFF == OVERLAY_BIT_POSITION)):
                 self._key(tag, found, encoding, charset)
         return charset
+
+    def _charset(self, found: Element) -> tuple[str, ...]:
+        value = self._window.bytes(found.value, min(found.value_end, found.value + LONGEST_SET))
+        if not is_set(value):
+            raise Refused(Reason.MALFORMED, tag_text(CHARACTER_SET))  # Text cannot be read with certainty.
+        return encodings_of(value)
 
     def _seen(self, begin: int, end: int, encoding: Encoding, depth: int) -> set[int]:
         """The tags in [begin, end): only asked for where a Data Set is out of order and may hold one twice."""

@@ -14,6 +14,7 @@ _BASES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", 
 _DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+(?![\u0300-\U0010ffff])")  # without a letter that a mark may join
 _GREEDY_DEPTH = 12  # letters; what is alike in more of them is written out
+_CLUSTER_MAX = 64  # a letter with its marks; Unicode sorts marks in a time that is the square of their number
 
 
 class View(NamedTuple):
@@ -28,6 +29,11 @@ class View(NamedTuple):
         if self.begins is None or self.ends is None:
             return begin, end
         return self.begins[begin], self.ends[end - 1]
+
+
+def normalized(text: str) -> str:
+    """A text in Unicode's form NFC, letter by letter."""
+    return "".join(unicodedata.normalize("NFC", part) for _, part in _clusters(text))
 
 
 def fold(text: str) -> str:
@@ -95,7 +101,7 @@ def _clusters(text: str) -> Iterator[tuple[int, str]]:
     """Each letter with the marks and the vowels that join it."""
     begin = 0
     for index in range(1, len(text)):
-        if not _joins(text[index]):
+        if not _joins(text[index]) or index - begin >= _CLUSTER_MAX:
             yield begin, text[begin:index]
             begin = index
     if text:

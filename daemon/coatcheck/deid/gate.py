@@ -11,9 +11,10 @@ value. Text is read by its character set and as other ones, behind escapes and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
-from coatcheck.deid.charsets import decode, encodings_of
+from coatcheck.deid.charsets import LONGEST_SET, decode, encodings_of
 from coatcheck.deid.dictionary import vr_of
 from coatcheck.deid.elements import (
     EXPLICIT_LITTLE,
@@ -44,7 +45,7 @@ _DATES = frozenset({"DA", "DT"})
 _PACKED = frozenset({"OB", "OW", "UN"})  # their values may hold deflated streams
 _CHUNK = 1 << 18
 _CLEAN_MAX = 20_000  # values, of
-_CLEAN_LENGTH = 512  # bytes at most: what repeats in a Study is short
+_CLEAN_LENGTH = 512  # bytes at most; of what is longer, the digest is remembered
 _DEPTH = 3  # escapes of escapes, streams in streams
 
 Written = set[tuple[int, bytes]]
@@ -93,13 +94,13 @@ class Gate:
 
     def kind_in(self, value: bytes, vr: str, charset: tuple[str, ...]) -> str | None:
         """The kind of an identity that is in a value; None where there is none."""
-        key = (vr, charset, value)
+        key = _key(value, vr, charset)
         if key in self._clean or value.strip(b" \0") in self._own:
             return None
         kind = kind_found(self._patterns, value, vr, charset)
         if kind is None and vr in _PACKED:
             kind = self.kind_in_streams(value, 0, len(value), lambda begin, end: value[begin:end])
-        if kind is None and len(value) <= _CLEAN_LENGTH:
+        if kind is None:
             if len(self._clean) >= _CLEAN_MAX:
                 self._clean.clear()
             self._clean.add(key)
@@ -125,6 +126,11 @@ class Gate:
         return None
 
 
+def _key(value: bytes, vr: str, charset: tuple[str, ...]) -> tuple[str, tuple[str, ...], bytes]:
+    """What a value is remembered by: itself, or its digest where it is long."""
+    return (vr, charset, value) if len(value) <= _CLEAN_LENGTH else (f"#{vr}", charset, sha256(value).digest())
+
+
 def _reader(data: bytes) -> Read:
     return lambda begin, end: data[begin:end]
 
@@ -146,7 +152,7 @@ def kind_found(known: Patterns, value: bytes, vr: str, charset: tuple[str, ...])
     if vr == "UI":
         return known.in_uids(value.decode("latin-1"))
     if vr in _NUMBERS:
-        return known.in_number(value.decode("latin-1"))
+        return known.in_number(value.replace(b"\0", b"").decode("latin-1"))
     for hit in _hits(known, value, vr, charset):
         return hit.kind
     return None
@@ -227,7 +233,7 @@ class _Walk:
         elif value != value_end:
             data = self._window.bytes(value, value_end)
             if tag == CHARACTER_SET:
-                charset = encodings_of(data)
+                charset = encodings_of(data[:LONGEST_SET])
             elif tag in REFERENCE_TAGS:
                 self._noted.note(tag, data)
             written = vr in _DATES and (tag, data.rstrip(b" \0")) in self._written

@@ -7,6 +7,7 @@ PS3.15 that keep some of them: what an option keeps is not searched.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from coatcheck.deid.charsets import decode
@@ -79,6 +80,8 @@ _BY_TAG = {
     **dict.fromkeys(PLACE_TAGS, "place"),
     **dict.fromkeys(PHONE_TAGS, "phone"),
 }
+MOST = 500_000  # identities of a Study, or of a file; most of them are UIDs
+MOST_TEXTS = 2_000  # of those, names, numbers and places: what to search for is made of them, in about 5 ms for each
 _BY_VR = {"PN": "name", "DA": "date", "DT": "date", "UI": "uid"}
 
 
@@ -86,6 +89,13 @@ _BY_VR = {"PN": "name", "DA": "date", "DT": "date", "UI": "uid"}
 def kind_of(tag: int, vr: str) -> str | None:
     """What kind of identity an element holds, by its tag, by its VR in PS3.6 or by ``vr``, the one in the file."""
     return _BY_TAG.get(tag) or _BY_VR.get(vr_of(tag) or "") or _BY_VR.get(vr)
+
+
+def are_too_many(found: Collection[Identity]) -> bool:
+    """Whether these are more than any patient or Study has. To search for so many would take for ever."""
+    if len(found) > MOST:
+        return True
+    return len(found) > MOST_TEXTS and sum(one.kind not in ("uid", "date") for one in found) > MOST_TEXTS
 
 
 def values(kind: str, value: bytes, encodings: tuple[str, ...]) -> list[Identity]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from coatcheck.deid.actions import ACTIONS, Context
-from coatcheck.deid.charsets import encodings_of
+from coatcheck.deid.charsets import LONGEST_SET, encodings_of
 from coatcheck.deid.content import MEASURED, Content
 from coatcheck.deid.content_tree import ContentTree, Judged, goes_empty
 from coatcheck.deid.dictionary import vrs_of
@@ -168,7 +168,9 @@ class Rewriter:
             creator = scope.creators.get(tag >> 8, "")
             tag = without_block(tag)
         elif tag == CHARACTER_SET:
-            scope.charset = encodings_of(self._window.bytes(found.value, min(found.value_end, found.value + 256)))
+            scope.charset = encodings_of(
+                self._window.bytes(found.value, min(found.value_end, found.value + LONGEST_SET))
+            )
         rule = self._plan.rule(tag, found.vr, scope.path, creator, scope.content)
         if rule.action == "remove":
             return

@@ -18,6 +18,7 @@ from pydicom.charset import ENCODINGS_TO_CODES, encode_string
 
 from coatcheck.deid import forms
 from coatcheck.deid.charsets import decode
+from coatcheck.deid.folding import normalized
 from coatcheck.deid.standard import vr_limits
 
 DEFAULT = ("iso8859",)
@@ -153,7 +154,7 @@ def _letters(text: str, charset: tuple[str, ...]) -> str:
     codecs = _codecs(charset)
     if "".join(_possible(one, codecs) for one in text) == text and _written(text, codecs) is not None:
         return text
-    text = unicodedata.normalize("NFC", text)
+    text = normalized(text)
     possible = "".join(_possible(one, codecs) for one in text)
     if _written(possible, codecs) is not None:
         return possible
