@@ -7,12 +7,16 @@ import os
 import shlex
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
+from coatcheck.check_unit import credential
 from coatcheck.config import Config, Problem, Project
 from coatcheck.config_overlap import find_overlaps, used_paths
-from coatcheck.errors import CoatcheckError, InboxFault, KeyFileError
+from coatcheck.custody import refuse_destroyed
+from coatcheck.errors import CoatcheckError, InboxFault, KeyFileError, StateError
+from coatcheck.installed_unit import Installed
 from coatcheck.intake.folder import file_system
 from coatcheck.keys import key_path, read_key
 from coatcheck.problems import ConfigError, in_reading_order
@@ -24,16 +28,17 @@ _REMOTE: Final = frozenset(
 _MODES: Final = {"key_dir": "-m 700 ", "state_dir": "-m 750 "}
 
 
-def check(config: Config, credentials: Path | None) -> list[Problem]:
+def check(config: Config, credentials: Path | None, installed: Installed | None = None) -> list[Problem]:
     """All problems and notes of a configuration that was loaded, in the order of its lines.
 
     Touches every folder: makes and removes a dot-file in each that the service writes to. ``credentials`` is
-    systemd's $CREDENTIALS_DIRECTORY, where keys may lie instead of in ``key_dir``.
+    systemd's $CREDENTIALS_DIRECTORY, where keys may lie instead of in ``key_dir``; the unit that is ``installed`` may
+    take them from elsewhere.
     """
     problems = [*_state(config), *_real_overlaps(config)]
     for project in config.projects.values():
         problems += _folders(config, project)
-        problems += _key(config, project, credentials)
+        problems += _key(config, project, credentials, installed)
         problems += _profile(config, project)
         problems += _notes(config, project)
     return list(in_reading_order(problems))
@@ -137,13 +142,19 @@ def _renames(config: Config, key: tuple[str, ...], path: Path) -> Iterator[Probl
         yield _problem(config, key, what, "use a file system that renames folders: studies appear by one rename")
 
 
-def _key(config: Config, project: Project, credentials: Path | None) -> Iterator[Problem]:
-    path = key_path(config.key_dir, project.name, credentials)
+def _key(config: Config, project: Project, credentials: Path | None, installed: Installed | None) -> Iterator[Problem]:
+    given = credential(installed.unit, project.name) if installed is not None and credentials is None else None
+    if given is not None and (given.encrypted or not given.source.is_absolute()):
+        return  # Only systemd can open it.
+    path = given.source if given is not None else key_path(config.key_dir, project.name, credentials)
     try:
+        with suppress(StateError):  # The vault of a service that is newer, or somebody else's.
+            refuse_destroyed(config, project.name)
         read_key(path, credentials)
     except KeyFileError as error:
-        command = f"coatcheck init --config {shlex.quote(str(config.path))} --project {project.name}"
-        hint = error.hint if os.path.lexists(path) else f"restore it from a copy, or make one with `{command}`"
+        command = f"coatcheck key new --config {shlex.quote(str(config.path))} --project {project.name}"
+        missing = not os.path.lexists(path) and "is missing" in error.what
+        hint = f"restore it from a copy, or make one with `{command}`" if missing else error.hint
         yield _problem(config, ("projects", project.name), error.what, hint)
 
 

@@ -59,15 +59,18 @@ def config_folder(path: Path) -> Path:
     return Path(os.path.abspath(path)).parent
 
 
-def load(path: Path) -> Config:
-    """Read a configuration and the ``coatcheck.d`` beside it. Raises ConfigError with all problems at once."""
+def load(path: Path, *, may_be_empty: bool = False) -> Config:
+    """Read a configuration and the ``coatcheck.d`` beside it. Raises ConfigError with all problems at once.
+
+    That there is no project is one of them, unless it ``may_be_empty``.
+    """
     reading = _Loading(config_folder(path), _document(path))
     reading.settings()
     reading.defaults()
     for name in reading.mapping("projects"):
         reading.project(name, reading.top, "projects", name)
     reading.drop_ins()
-    return reading.config(path)
+    return reading.config(path, may_be_empty)
 
 
 def _document(path: Path) -> Document:
@@ -259,9 +262,9 @@ class _Loading:
         elif not document.problems or document.value is not None:
             self.project(path.stem, document)
 
-    def config(self, path: Path) -> Config:
+    def config(self, path: Path, may_be_empty: bool) -> Config:
         """The whole, if there is nothing to mend."""
-        if not self.names and not self.problems:
+        if not self.names and not self.problems and not may_be_empty:
             self.complain(
                 self.top, ("projects",), "there is no project", "add one with `coatcheck init --project NAME`"
             )

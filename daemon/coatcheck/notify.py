@@ -30,6 +30,7 @@ class Notifier:
         self._clock = clock
         self._interval = _watchdog_interval(environ, os.getpid() if pid is None else pid)
         self._status = ""
+        self._fed = float("-inf")
         self._failed = False
 
     @property
@@ -57,8 +58,12 @@ class Notifier:
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """The loop is alive. Not sent where no watchdog was asked for, or where it is meant for another process."""
-        if self._interval is not None:
+        """The loop is alive. Not sent where no watchdog was asked for, or where it is meant for another process.
+
+        It may be called at every small step: it is sent a few times in an interval, and no more often.
+        """
+        if self._interval is not None and self._clock() - self._fed >= self._interval / 4:
+            self._fed = self._clock()
             self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:

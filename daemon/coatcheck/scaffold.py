@@ -12,8 +12,9 @@ from typing import Final
 
 from coatcheck.config import DROP_IN, PROJECT_NAME, Config, config_folder, load
 from coatcheck.config_model import FOLDERS
+from coatcheck.custody import make_key
 from coatcheck.errors import CoatcheckError
-from coatcheck.keys import key_path, new_key, write_key
+from coatcheck.keys import key_path
 from coatcheck.scaffold_text import indented, project_text, quoted_key, top_text, with_project
 
 _TAKEN: Final = ("state", "keys")  # folders of our own beside those of the projects
@@ -50,7 +51,7 @@ def init(
         _write_new(file, _first_text(file, directory, names))
         made.actions.append(f"wrote {file}")
     else:
-        known = load(file).projects
+        known = load(file, may_be_empty=True).projects
         names = list(dict.fromkeys(projects))
         for name in names:
             if name not in known:
@@ -111,12 +112,7 @@ def _complete(config: Config, names: Sequence[str], randomness: Callable[[int], 
         path = key_path(config.key_dir, name, None)
         if os.path.lexists(path):
             continue
-        try:
-            write_key(path, new_key(randomness))
-        except OSError as error:
-            raise CoatcheckError(
-                f"cannot write the key {path} ({error.strerror})", "mend the folder's rights"
-            ) from None
+        make_key(config, name, randomness)
         made.actions.append(f"made the key {path}: keep a copy of it in a safe place")
 
 

@@ -69,7 +69,7 @@ def test_every_problem_is_found_in_one_go(folder: Path) -> None:
 def test_a_missing_key_names_the_command_that_makes_one(folder: Path) -> None:
     (folder / "keys/lung.key").unlink()
     (problem,) = found(folder)
-    assert f"`coatcheck init --config {folder}/coatcheck.yaml --project lung`" in problem.hint
+    assert f"`coatcheck key new --config {folder}/coatcheck.yaml --project lung`" in problem.hint
     init(folder, ["lung"], secrets.token_bytes, folder / "coatcheck.yaml")
     assert found(folder) == []
 

@@ -89,7 +89,9 @@ def test_contributing_fits_a_page() -> None:
     assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) <= 60
 
 
-@pytest.mark.parametrize("script", ["scripts/demo", "scripts/test", "scripts/check", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["scripts/demo", "scripts/test", "scripts/check", "scripts/install", "scripts/uninstall", ".ci/run"]
+)
 def test_scripts_can_be_run_and_are_correct_bash(script: str) -> None:
     path = ROOT / script
 

@@ -53,6 +53,12 @@ def test_a_new_configuration_gets_its_projects_keys_and_folders(tmp_path: Path) 
     assert keys[0].pseudonym_secret != keys[1].pseudonym_secret
 
 
+@pytest.mark.parametrize("projects", ["projects:\n", "projects: {}\n", ""])
+def test_a_configuration_without_a_project_is_given_its_first(tmp_path: Path, projects: str) -> None:
+    (tmp_path / "coatcheck.yaml").write_text(f"state_dir: state\nkey_dir: keys\n{projects}")
+    assert list(made(tmp_path, "lung").projects) == ["lung"]
+
+
 def test_without_a_name_the_project_is_called_default(tmp_path: Path) -> None:
     assert list(made(tmp_path / "new/folder").projects) == ["default"]
 
