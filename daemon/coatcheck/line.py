@@ -6,8 +6,6 @@ piece of work that met it, one Study or one file, is shown, and is tried again w
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +16,9 @@ from coatcheck.assembly import Assembly
 from coatcheck.batches import Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
+from coatcheck.deid.identity import MOST
+from coatcheck.delivery.folder import Presence
+from coatcheck.errors import CoatcheckError
 from coatcheck.intake.folder import Doorbell
 from coatcheck.intake.inbox import Inbox
 from coatcheck.intake.scan import Listing
@@ -33,6 +34,8 @@ from coatcheck.weather import Fault, Weather
 
 READ_BATCH: Final = 100
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
+_UNREADABLE: Final = "a file in the inbox cannot be read ({})"
+_READ_IT: Final = "give the service the right to read it, or look at the disk's health; others of its Study go on"
 # What may fail beside the pieces of work:
 _LINE, _OUTBOX, _READING, _LISTING, _GAPS = "line", "outbox", "reading", "listing", "gaps"
 
@@ -43,14 +46,15 @@ class Line:
     def __init__(self, bench: Bench, doorbell: Doorbell, clock: Callable[[], float], *, once: bool = False) -> None:
         self.bench = bench
         self.name = bench.project.name
-        self.inbox = Inbox(self.name, bench.project.inbox, bench.project.watch, doorbell)
+        self.inbox = Inbox(self.name, bench.project.inbox, bench.project.watch, doorbell, bench.log)
         self.ready = False  # the inbox was listed at least once
         self.quarantined = 0
         self.finished = 0  # files that were dealt with since the start
         self._inbox_weather = Weather(bench, "inbox")
         self._work_weather = Weather(bench, "work")
+        self._file_weather = Weather(bench, "file")  # by path
         self._examined_some = False
-        self._outbox_device = -1
+        self._outbox = Presence(bench.project.outbox)
         self._clock = clock
         self._once = once
         self._flush_now = False
@@ -96,10 +100,8 @@ class Line:
         """At first what an earlier process left is repaired, as far as it must be before the inbox is listed."""
         if not self._recovered:
             self._pieces.repair(begin(self.bench))
-            self._outbox_device = os.stat(self.bench.project.outbox).st_dev
             self._recovered = True
-        if os.stat(self.bench.project.outbox).st_dev != self._outbox_device:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))  # A share was unmounted or mounted over it.
+        self._outbox.check()
         return True
 
     def _read(self) -> bool:
@@ -109,13 +111,16 @@ class Line:
     def _ended(self, now: float, piece: Piece) -> None:
         """A piece of work came to its end."""
         if isinstance(piece, SingleFile):
+            self._settle.forget(piece.arrival.path, piece.arrival.fingerprint)
             self.quarantined += piece.refusal is not None
             self.finished += 1
             return
         self.inbox.rung = True
         if isinstance(piece, StudyJob):
-            for path in piece.results.given_back:
-                self._settle.give_back(path, now)
+            for one in piece.results.given_back:
+                self._give_back(one, now)
+            for instance in piece.study.instances:
+                self._settle.forget(instance.arrival.path, instance.arrival.fingerprint)
             self.quarantined += len(piece.results.refused)
             self.finished += piece.instances - len(piece.results.given_back)
 
@@ -132,7 +137,8 @@ class Line:
     @property
     def faults(self) -> list[Fault]:
         """What is in the way now."""
-        return list(dict.fromkeys([*self._inbox_weather.faults, *self._work_weather.faults]))
+        kinds = (self._inbox_weather, self._work_weather, self._file_weather)
+        return list(dict.fromkeys(fault for kind in kinds for fault in kind.faults))
 
     @property
     def fault(self) -> str:
@@ -193,6 +199,7 @@ class Line:
     def _take(self, listing: Listing, now: float) -> None:
         """What has settled goes to be read; what is no file is set aside."""
         everything: dict[str, Fingerprint] = {**listing.files, **listing.odd}
+        self._file_weather.forget_others(everything)
         for path in self._pieces.held:
             everything.pop(path, None)
         arrivals = []
@@ -202,9 +209,11 @@ class Line:
                 self._refuse(Refusal(arrival=arrival, reason=Reason.NOT_A_FILE))
             else:
                 arrivals.append(arrival)
+        if self._settle.news:
+            self.inbox.news(now)
         if arrivals:
             self._unread[now] = self._unread.get(now, 0) + len(arrivals)
-            context = worker.Reading(inbox=self.bench.project.inbox)
+            context = worker.Reading(inbox=self.bench.project.inbox, device_here=self.inbox.device_here)
             self._reading.add(worker.examine, context, arrivals, partial(self._examined, now), size=READ_BATCH)
 
     def _examined(self, settled: float, batch: Sequence[Arrival], results: list[Any]) -> None:
@@ -222,12 +231,22 @@ class Line:
             elif isinstance(result, Crashed):
                 self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
             elif isinstance(result, Unready):
-                self._settle.give_back(arrival.path, self._clock())
+                self._give_back(result, self._clock())
+
+    def _give_back(self, unready: Unready, now: float) -> None:
+        """A file settles again. One that is there and cannot be read is a fault, and holds up no other."""
+        path = unready.arrival.path
+        self._settle.give_back(path, now)
+        if unready.fault:
+            self._file_weather.strike(path, CoatcheckError(_UNREADABLE.format(unready.fault), _READ_IT), now)
+        else:
+            self._file_weather.clear(path)
 
     def _gather(self, instance: Instance, now: float) -> None:
         """Adds an Instance to its Study. What identifies the patient is kept once for the Study, not for each file."""
         known = self._identity.setdefault(instance.study_uid, set())
-        known.update(instance.identity)
+        if len(known) <= MOST:  # A Study of which there is more is refused: the rest is not needed.
+            known.update(instance.identity)
         self._assembly.add(replace(instance, identity=frozenset()), now)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -255,9 +274,7 @@ class Line:
         waiting = self._settle.waiting(now)
         secret = self.bench.key.pseudonym_secret
         return {
-            "watch": self.inbox.watch,
-            "scan_seconds": round(self.inbox.cost, 4),
-            "scan_period": round(self.inbox.period, 1),
+            **self.inbox.snapshot(),
             "waiting_files": waiting.files + sum(self._unread.values()),
             "oldest_waiting_seconds": round(waiting.oldest_seconds, 1),
             "studies_arriving": [
@@ -272,6 +289,5 @@ class Line:
                 {"ticket": job.ticket, "state": job.phase.value, "instances": job.instances}
                 for job in self._pieces.jobs
             ],
-            "left_alone": self.inbox.left_alone,
             "fault": self.fault or None,
         }

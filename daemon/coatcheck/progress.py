@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
@@ -46,3 +47,9 @@ class Progress:
             if name not in self._tasks:
                 self._tasks[name] = self._bars.add_task(name, total=None)
             self._bars.update(self._tasks[name], completed=line.finished, total=line.finished + line.pending)
+
+
+def shown(path: str) -> str:
+    """A dropped name on one line, whatever is in it: for a terminal, never for a log."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)

@@ -6,19 +6,24 @@
 * ``service``: ``running``; ``pid``, ``started`` and ``updated`` (UTC) of a running one, else null; ``reloads``, how
   often it has read its configuration again, and ``reload_problems``, why it refused to the last time.
 * ``projects``, by name. What only a running service knows is null or empty without one: ``watch`` (events or
-  polling), ``scan_seconds`` that the last scan of the inbox took, ``scan_period`` between two full scans,
+  polling), ``watch_limited`` (true where it is polled because the kernel has too few inotify watches), ``events_lost``
+  (how often since the start the kernel's queue of events ran over; the inbox is listed then, so nothing is missed),
+  ``scan_seconds`` that the last scan of the inbox took, ``scan_period`` between two full scans if nothing rings,
   ``waiting_files`` that are not complete yet, ``oldest_waiting_seconds``, ``studies_arriving`` (``ticket``,
   ``instances``, ``due_in_seconds``), ``studies_running`` (``ticket``, ``state``, ``instances``), ``left_alone`` files
-  such as temporary ones, ``fault`` of the inbox now. From the ledger: ``delivered`` (``studies``, ``deliveries``,
-  ``instances``), ``duplicates`` (instances that came again unchanged), ``quarantined`` (files by reason), ``faults``
+  such as temporary ones, ``unreadable`` files and folders in the inbox that could not be looked at, ``fault`` of the
+  inbox now. From the ledger: ``delivered`` (``studies``, ``deliveries``, ``instances``), ``duplicates`` (instances
+  that came again unchanged), ``quarantined`` (files by reason), ``faults``
   (``kind``, ``what``, ``hint``, ``count``, ``since``, ``last``), ``references_unresolved`` (UIDs that a delivered Study
   refers to and that nothing delivered in the project has, counted for each Study) and ``last_delivery`` (UTC).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +32,12 @@ from coatcheck.service_lock import Service, read_service
 from coatcheck.units import format_duration
 
 VERSION: Final = 1
+_LONGEST_SILENCE: Final = 30.0  # seconds; the service speaks every 10 s
 # What a project looks like while no service speaks of it.
 _SILENT: Final[Mapping[str, Any]] = {
     "watch": None,
+    "watch_limited": None,
+    "events_lost": None,
     "scan_seconds": None,
     "scan_period": None,
     "waiting_files": None,
@@ -37,6 +45,7 @@ _SILENT: Final[Mapping[str, Any]] = {
     "studies_arriving": [],
     "studies_running": [],
     "left_alone": None,
+    "unreadable": None,
     "fault": None,
 }
 _NOTHING: Final = Counts(studies=0, folders=0, deliveries={}, instances={}, refusals={}, last_delivery=None)
@@ -75,6 +84,7 @@ class StatusReport:
     service: Service
     projects: Mapping[str, ProjectStatus]
     faults: tuple[FaultRow, ...]
+    silent: float | None = None  # seconds for which a running service could not say anything
 
     def as_json(self) -> dict[str, Any]:
         """What ``status --json`` prints."""
@@ -86,6 +96,7 @@ class StatusReport:
                 "pid": service.pid,
                 "started": service.started,
                 "updated": service.updated,
+                "silent_seconds": self.silent,
                 "reloads": service.reloads,
                 "reload_problems": list(service.reload_problems),
                 "faults": [_fault_json(fault) for fault in self.faults],
@@ -105,18 +116,27 @@ def _fault_json(fault: FaultRow) -> dict[str, Any]:
     }
 
 
-def read_status(state_dir: Path, projects: Iterable[str]) -> StatusReport:
-    """How the named projects stand, and any other that the service speaks of. Raises StateError."""
+def read_status(state_dir: Path, projects: Iterable[str], now: datetime) -> StatusReport:
+    """How the named projects stand, and any other that the service speaks of. ``now`` is UTC. Raises StateError."""
     service = read_service(state_dir)
     names = list(dict.fromkeys([*projects, *service.projects]))
     path = state_dir / "ledger.db"
     ledger = LedgerReader.open(path) if path.exists() else None  # none was made before the first run
     try:
         found = {name: _project(name, service, ledger) for name in names}
-        return StatusReport(service=service, projects=found, faults=_faults(ledger, ""))
+        silent = _silent(service, now)
+        return StatusReport(service=service, projects=found, faults=_faults(ledger, ""), silent=silent)
     finally:
         if ledger is not None:
             ledger.close()
+
+
+def _silent(service: Service, now: datetime) -> float | None:
+    """How long a running service has not said anything, if that is longer than it ever is while it can."""
+    if not service.running or service.updated is None:
+        return None
+    seconds = (now - datetime.fromisoformat(service.updated)).total_seconds()
+    return round(seconds, 1) if seconds > _LONGEST_SILENCE else None
 
 
 def _project(name: str, service: Service, ledger: LedgerReader | None) -> ProjectStatus:
@@ -141,6 +161,20 @@ def service_line(service: Service) -> str:
     return f"The service runs as process {service.pid}{since}, this is from {service.updated or 'before its start'}."
 
 
+def silence(state_dir: Path, report: StatusReport) -> Iterator[str]:
+    """Why the running service may be silent, as far as it can be seen from here."""
+    if report.silent is None:
+        return
+    disk = os.statvfs(state_dir)
+    if disk.f_flag & os.ST_RDONLY:
+        why = f"{state_dir} is on a file system that can only be read"
+    elif not disk.f_bavail or (disk.f_files and not disk.f_favail):
+        why = f"the disk of {state_dir} is full"
+    else:
+        why = "look at its log"
+    yield f"FAULT: the service has not been able to say anything for {format_duration(report.silent)}: {why}"
+
+
 def table_row(name: str, project: ProjectStatus) -> tuple[object, ...]:
     """One row of the table whose head is HEAD."""
     live, said = project.live, project.as_json()
@@ -161,6 +195,8 @@ def details(name: str, project: ProjectStatus) -> Iterator[str]:
         yield f"{name}: {study['ticket']} {study['state']}, {study['instances']} instances"
     for reason, files in sorted(project.counts.refusals.items()):
         yield f"{name}: {files} in quarantine as {reason}; see `coatcheck quarantine list --project {name}`"
+    if project.live["watch_limited"]:
+        yield f"{name}: polled, as the kernel has too few inotify watches: raise fs.inotify.max_user_watches"
     if project.live["fault"]:
         yield f"{name}: FAULT: {project.live['fault']}"
     for fault in project.faults:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from coatcheck.intake.settle import RETRY_SECONDS, Settle
+from coatcheck.intake.settle import RETRY_LONGEST, RETRY_SECONDS, Settle
 from coatcheck.model import Fingerprint
 
 ONE = Fingerprint(1, 10, 100, 1000, 1000)
@@ -65,6 +65,45 @@ def test_a_file_given_back_waits_anew_and_never_spins() -> None:
     assert settle.next_due(11.0) is None
 
 
+def test_a_file_given_back_again_and_again_waits_longer_and_its_age_is_seen_until_it_changes() -> None:
+    settle = Settle(SETTLE)
+    settle.update({"a": ONE}, 0.0)
+    now, waits = SETTLE, []
+    for _ in range(6):
+        assert settle.update({"a": ONE}, now) == [("a", ONE)]
+        settle.give_back("a", now)
+        due = settle.next_due(now)
+        assert due is not None
+        waits.append(due - now)
+        now = due
+    assert waits == [SETTLE, 2 * SETTLE, 4 * SETTLE, 8 * SETTLE, RETRY_LONGEST, RETRY_LONGEST]
+    assert settle.waiting(now).oldest_seconds == now - SETTLE
+    other = ONE._replace(size=2)
+    settle.update({"a": other}, now)
+    assert settle.next_due(now) == now + SETTLE
+    settle.update({"a": other}, now + SETTLE)
+    settle.give_back("a", now + SETTLE)
+    assert settle.next_due(now) == now + 2 * SETTLE
+
+
+def test_a_file_given_back_while_its_share_is_gone_is_handed_out_when_the_share_is_back() -> None:
+    settle = Settle(0.0)
+    share, below = (7, 2), (1, 99)
+    settle.update({"a": ONE, "b": ONE}, 0.0, root=share)
+    settle.update({"other": ONE}, 1.0, root=below)
+    settle.give_back("a", 2.0)
+    assert settle.update({"a": ONE, "b": ONE}, 3.0, root=share) == [("a", ONE)]
+
+
+def test_only_a_new_or_changed_file_is_news() -> None:
+    settle = Settle(SETTLE)
+    told = []
+    for now, listing in enumerate([{"a": ONE}, {"a": ONE}, {"a": ONE._replace(size=2)}, {}]):
+        settle.update(listing, float(now))
+        told.append(settle.news)
+    assert told == [True, False, True, False]
+
+
 def test_a_file_that_vanished_and_came_again_is_new() -> None:
     settle = Settle(0.0)
     settle.update({"a": ONE}, 0.0)
@@ -72,12 +111,25 @@ def test_a_file_that_vanished_and_came_again_is_new() -> None:
     assert settle.update({"a": ONE}, 2.0) == [("a", ONE)]
 
 
-def test_a_file_that_was_removed_on_purpose_is_forgotten() -> None:
+def test_a_file_that_was_dealt_with_and_lies_there_all_the_same_is_new() -> None:
     settle = Settle(0.0)
+    share, below = (7, 2), (1, 99)
+    settle.update({"a": ONE, "b": ONE}, 0.0, root=share)
+    settle.forget("a", ONE)
+    settle.forget("unknown", ONE)
+    assert settle.update({"a": ONE, "b": ONE}, 1.0, root=share) == [("a", ONE)]
+    settle.update({}, 2.0, root=below)
+    settle.forget("b", ONE)
+    assert settle.update({"a": ONE, "b": ONE}, 3.0, root=share) == [("b", ONE)]
+
+
+def test_a_file_that_came_under_the_path_of_one_that_was_dealt_with_stays_handed_out() -> None:
+    settle = Settle(0.0)
+    other = ONE._replace(inode=11)
     settle.update({"a": ONE}, 0.0)
-    settle.forget("a")
-    settle.forget("b")
-    assert settle.update({"a": ONE}, 1.0) == [("a", ONE)]
+    settle.update({"a": other}, 1.0)
+    settle.forget("a", ONE)
+    assert settle.update({"a": other}, 2.0) == []
 
 
 def test_files_below_a_place_that_could_not_be_seen_keep_their_state() -> None:
@@ -121,6 +173,7 @@ class SettleAgreesWithAPlainModel(RuleBasedStateMachine):
         self.now = 0.0
         self.files: dict[str, Fingerprint] = {}
         self.since: dict[str, tuple[Fingerprint, float]] = {}
+        self.delay: dict[str, float] = {}
         self.out: set[str] = set()
 
     @rule(path=PATHS, mark=MARKS)
@@ -137,21 +190,24 @@ class SettleAgreesWithAPlainModel(RuleBasedStateMachine):
         if path in self.out:
             self.out.discard(path)
             self.since[path] = (self.since[path][0], self.now)
+            self.delay[path] = min(2 * self.delay[path], RETRY_LONGEST) if path in self.delay else SETTLE
 
     @rule(seconds=st.sampled_from([0.0, 1.0, 2.5, 5.0]))
     def look(self, seconds: float) -> None:
         self.now += seconds
         for path in [path for path in self.since if path not in self.files]:
             del self.since[path]
+            self.delay.pop(path, None)
             self.out.discard(path)
         for path, mark in self.files.items():
             if self.since.get(path, (None, 0.0))[0] != mark:
                 self.since[path] = (mark, self.now)
+                self.delay.pop(path, None)
                 self.out.discard(path)
         expected = {
             (path, mark)
             for path, (mark, since) in self.since.items()
-            if self.now >= since + SETTLE and path not in self.out
+            if self.now >= since + self.delay.get(path, SETTLE) and path not in self.out
         }
         handed_out = self.settle.update(dict(self.files), self.now)
         assert len(handed_out) == len(set(handed_out))
@@ -160,10 +216,12 @@ class SettleAgreesWithAPlainModel(RuleBasedStateMachine):
 
     @invariant()
     def waiting_agrees(self) -> None:
-        waiting = [since for path, (_, since) in self.since.items() if path not in self.out]
+        waiting = [
+            since + self.delay.get(path, SETTLE) for path, (_, since) in self.since.items() if path not in self.out
+        ]
         assert self.settle.waiting(self.now).files == len(waiting)
         due = self.settle.next_due(self.now)
-        assert due == (max(self.now, min(waiting) + SETTLE) if waiting else None)
+        assert due == (max(self.now, min(waiting)) if waiting else None)
 
 
 TestSettleModel = SettleAgreesWithAPlainModel.TestCase

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from coatcheck.errors import CoatcheckError, StateError
 from coatcheck.ledger import Ledger
 from coatcheck.reasons import Reason
 from coatcheck.service_lock import read_service, reload, service_pid
-from coatcheck.status import details, read_status, service_line, table_row
+from coatcheck.status import details, read_status, service_line, silence, table_row
 
 NOW = "2026-11-21T10:00:00.000Z"
+WHEN = datetime(2026, 11, 21, 10, 0, 5, tzinfo=UTC)
 LIVE: dict[str, Any] = {
     "watch": "events",
+    "watch_limited": False,
+    "events_lost": 0,
     "scan_seconds": 0.01,
     "scan_period": 30.0,
     "waiting_files": 2,
@@ -32,6 +36,7 @@ LIVE: dict[str, Any] = {
     "studies_arriving": [{"ticket": "7F3K9Q2MXA", "instances": 3, "due_in_seconds": 4.0}],
     "studies_running": [{"ticket": "8F3K9Q2MXA", "state": "open", "instances": 9}],
     "left_alone": 1,
+    "unreadable": 0,
     "fault": None,
 }
 PROJECT_KEYS = {*LIVE, "delivered", "duplicates", "quarantined", "faults", "references_unresolved", "last_delivery"}
@@ -80,12 +85,12 @@ def test_a_status_that_cannot_be_understood_is_an_error(tmp_path: Path, text: st
 
 
 def test_without_a_service_and_without_a_ledger_every_key_is_there(tmp_path: Path) -> None:
-    said = read_status(tmp_path, ["lung"]).as_json()
+    said = read_status(tmp_path, ["lung"], WHEN).as_json()
     assert said["version"] == 1
     assert said["service"]["running"] is False
     assert set(said["projects"]["lung"]) == PROJECT_KEYS
     assert said["projects"]["lung"]["delivered"] == {"studies": 0, "deliveries": 0, "instances": 0}
-    assert "No service is running" in service_line(read_status(tmp_path, ["lung"]).service)
+    assert "No service is running" in service_line(read_status(tmp_path, ["lung"], WHEN).service)
 
 
 def test_the_service_and_the_ledger_become_one_report(tmp_path: Path) -> None:
@@ -96,7 +101,7 @@ def test_the_service_and_the_ledger_become_one_report(tmp_path: Path) -> None:
     ledger.fault("", "disk", "the disk is full", "make room", NOW)
     with lock_held(tmp_path) as pid:
         write_status(tmp_path, pid)
-        report = read_status(tmp_path, ["lung", "heart"])
+        report = read_status(tmp_path, ["lung", "heart"], WHEN)
     ledger.close()
     said = report.as_json()
     assert said["service"]["pid"] == pid
@@ -122,6 +127,19 @@ def test_the_service_and_the_ledger_become_one_report(tmp_path: Path) -> None:
     assert lines[0] == "lung: 7F3K9Q2MXA arriving, 3 instances, due in 4s"
     assert any("not-dicom" in line for line in lines)
     assert lines[-1].endswith("the inbox is absent: mount it")
+
+
+def test_a_service_that_cannot_say_anything_is_told_of_by_those_who_ask(tmp_path: Path) -> None:
+    with lock_held(tmp_path) as pid:
+        write_status(tmp_path, pid, updated=NOW)
+        heard = read_status(tmp_path, ["lung"], WHEN)
+        silent = read_status(tmp_path, ["lung"], datetime(2026, 11, 21, 10, 2, 5, tzinfo=UTC))
+
+    assert heard.silent is None
+    assert not list(silence(tmp_path, heard))
+    assert silent.as_json()["service"]["silent_seconds"] == 125.0
+    [said] = silence(tmp_path, silent)
+    assert "2m 5s" in said
 
 
 SERVICE = """

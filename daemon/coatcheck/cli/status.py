@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -22,14 +23,16 @@ def command(as_json: bool, config_file: Path | None) -> None:
       coatcheck status
       coatcheck status --json
     """
-    from coatcheck.status import HEAD, details, read_status, service_line, table_row
+    from coatcheck.status import HEAD, details, read_status, service_line, silence, table_row
 
     config = read_config(config_file)
-    report = read_status(config.state_dir, config.projects)
+    report = read_status(config.state_dir, config.projects, datetime.now(UTC))
     if as_json:
         print_json(report.as_json())
         return
     click.echo(service_line(report.service))
+    for line in silence(config.state_dir, report):
+        click.echo(line)
     for problem in report.service.reload_problems:
         click.echo(f"The new configuration was refused: {problem}")
     for fault in report.faults:

@@ -10,6 +10,10 @@ from coatcheck.model import Fingerprint
 RETRY_SECONDS = 1.0
 """A file that was given back waits at least this long, so that a ``file_settle`` of 0 does not spin."""
 
+RETRY_LONGEST = 60.0
+"""One that is given back again and again although nothing about it changes waits twice as long each time, up to this:
+somebody holds it open and does not write."""
+
 
 class Waiting(NamedTuple):
     """How many files wait, and for how many seconds the first of them has been known."""
@@ -24,6 +28,13 @@ class _Wait(NamedTuple):
     first_seen: float
 
 
+class _Returned(NamedTuple):
+    """A file that was given back, and has not changed since: when that was first, and how long it waits now."""
+
+    first_seen: float
+    delay: float
+
+
 class Settle:
     """Carries "unchanged since" from one listing of an inbox to the next.
 
@@ -34,9 +45,11 @@ class Settle:
     """
 
     def __init__(self, file_settle: float) -> None:
+        self.news = False  # whether any file of the last listing was new, or another than before
         self._file_settle = file_settle
         self._waiting: dict[str, _Wait] = {}
         self._taken: dict[str, Fingerprint] = {}
+        self._returned: dict[str, _Returned] = {}
         self._root: tuple[int, int] | None = None
         self._parked: tuple[tuple[int, int] | None, dict[str, Fingerprint]] = (None, {})
 
@@ -55,21 +68,38 @@ class Settle:
         looked at; files there and below stay as they are.
         """
         self._follow(root)
+        self.news = False
         settled = [(path, mark) for path, mark in listing.items() if self._is_settled(path, mark, now)]
-        if len(self._waiting) + len(self._taken) > len(listing):
+        if len(self._waiting) + len(self._taken) > len(listing) or self._returned:
             self._forget_absent(listing, unseen)
         return settled
 
     def give_back(self, path: str, now: float) -> None:
-        """Let a file that was handed out, but was not ready, wait anew. A path that is not known is no error."""
-        mark = self._taken.pop(path, None)
-        if mark is not None:
-            self._waiting[path] = _Wait(mark, now + max(self._file_settle, RETRY_SECONDS), now)
+        """Let a file that was handed out, but was not ready, wait anew. A path that is not known is no error.
 
-    def forget(self, path: str) -> None:
-        """Drop what is known of a file that was removed from the inbox on purpose."""
-        self._taken.pop(path, None)
-        self._waiting.pop(path, None)
+        It may be one of the folder before: then it is new when that folder comes back.
+        """
+        self._parked[1].pop(path, None)
+        mark = self._taken.pop(path, None)
+        if mark is None:
+            return
+        before = self._returned.get(path)
+        delay = max(self._file_settle, RETRY_SECONDS)
+        if before is not None:
+            delay = max(delay, min(2 * before.delay, RETRY_LONGEST))
+        first_seen = now if before is None else before.first_seen
+        self._returned[path] = _Returned(first_seen, delay)
+        self._waiting[path] = _Wait(mark, now + delay, first_seen)
+
+    def forget(self, path: str, mark: Fingerprint) -> None:
+        """Drop what is known of a file that was dealt with. If it lies there all the same, it is new.
+
+        It does where its share went away while it was being put away, and came back. A file that came under the same
+        path meanwhile is not meant.
+        """
+        for taken in (self._taken, self._parked[1]):
+            if taken.get(path) == mark:
+                del taken[path]
 
     def waiting(self, now: float) -> Waiting:
         """Tell how many files wait and how long the oldest has, counted from its first sight."""
@@ -93,6 +123,8 @@ class Settle:
         if wait is None or wait.fingerprint != mark:
             wait = _Wait(mark, now + self._file_settle, now if wait is None else wait.first_seen)
             self._taken.pop(path, None)
+            self._returned.pop(path, None)
+            self.news = True
         if now < wait.due:
             self._waiting[path] = wait
             return False
@@ -109,11 +141,12 @@ class Settle:
             self._parked = (self._root, self._taken)
             self._taken = back
             self._waiting = {}
+            self._returned = {}
         self._root = root
 
     def _forget_absent(self, listing: Mapping[str, Fingerprint], unseen: Collection[str]) -> None:
-        known: dict[str, _Wait] | dict[str, Fingerprint]
-        for known in (self._waiting, self._taken):
+        known: dict[str, _Wait] | dict[str, Fingerprint] | dict[str, _Returned]
+        for known in (self._waiting, self._taken, self._returned):
             for path in [path for path in known if path not in listing and not _is_below(path, unseen)]:
                 del known[path]
 
