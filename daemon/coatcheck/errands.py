@@ -14,6 +14,7 @@ from coatcheck.fates import Fate
 from coatcheck.line import Line
 from coatcheck.request_box import VERSION, RequestBox
 from coatcheck.returns import Desk, Resume, Returns
+from coatcheck.rotation import ROTATE, Rotations
 
 logger = logging.getLogger("coatcheck")
 _PATIENCE: Final = 5.0  # seconds until what met weather is tried again
@@ -34,8 +35,9 @@ class _Errand:
 class Errands:
     """The requests of all projects, and each line's return to order after an interruption."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, rotations: Rotations) -> None:
         self._box = RequestBox(state_dir)
+        self._rotations = rotations
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._errands: list[_Errand] = []
         self._resumes: dict[str, tuple[Desk, Resume | None]] = {}
@@ -44,7 +46,7 @@ class Errands:
     @property
     def busy(self) -> bool:
         """Whether something that was asked is not done yet."""
-        return bool(self._waiting or self._errands)
+        return bool(self._waiting or self._errands or self._rotations.busy)
 
     def step(self, now: float, lines: Mapping[str, Line]) -> None:
         """Takes what was asked, and goes on as far as it can. Nothing here waits."""
@@ -53,7 +55,9 @@ class Errands:
             if line.ready and now >= self._again.get(name, now):
                 self._resume(now, name, line)
         for name, content in list(self._waiting):
-            self._begin(name, content, lines)
+            self._begin(now, name, content, lines)
+        for name, said in self._rotations.step(now):
+            self._box.answer(name, {"version": VERSION} | said)
         for errand in list(self._errands):
             if now >= errand.again:
                 self._go_on(now, errand, lines)
@@ -75,8 +79,12 @@ class Errands:
                 "what was begun in the quarantine cannot be finished: %s", _text(error), extra={"project": name}
             )
 
-    def _begin(self, name: str, content: dict[str, Any], lines: Mapping[str, Line]) -> None:
-        """Makes work of a request, once its line has listed its inbox and is in order."""
+    def _begin(self, now: float, name: str, content: dict[str, Any], lines: Mapping[str, Line]) -> None:
+        """Makes work of a request; where it moves files, once its line has listed its inbox and is in order."""
+        if (content.get("version"), content.get("action")) == (VERSION, ROTATE):
+            self._waiting.remove((name, content))
+            self._rotations.ask(name, str(content.get("project")), str(content.get("who", "")), now)
+            return
         line = lines.get(str(content.get("project")))
         action, numbers = _ACTIONS.get(str(content.get("action"))), content.get("refusals")
         if content.get("version") != VERSION or action is None or not _are_numbers(numbers):

@@ -7,7 +7,7 @@ import binascii
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -59,18 +59,99 @@ def new_key(randomness: Callable[[int], bytes]) -> ProjectKey:
     return key
 
 
+def with_sealing_key(key: ProjectKey, number: int, randomness: Callable[[int], bytes]) -> ProjectKey:
+    """The key with one more sealing key, for new rows."""
+    return replace(key, sealing_keys={**key.sealing_keys, number: randomness(SEALING_BYTES)})
+
+
+def with_newest_alone(key: ProjectKey) -> ProjectKey:
+    """The key without its older sealing keys."""
+    return replace(key, sealing_keys={key.current: key.sealing_keys[key.current]})
+
+
 def write_key(path: Path, key: ProjectKey) -> None:
     """Write a new key file that only its owner may read, durable when this returns.
 
-    Raises FileExistsError where anything stands at ``path``: a key is never overwritten.
+    The owner is that of the folder, where root writes it. Raises FileExistsError where anything stands at ``path``: a
+    key is never overwritten.
     """
+    _write_new(path, key, path.parent.stat(), 0o600)
+    sync_folder(path.parent)
+
+
+def prepare_key(path: Path, key: ProjectKey) -> Path:
+    """Write what is to take the place of a key file beside it, as private and of the same owner; gives its path."""
+    prepared, old = unfinished(path), path.stat()
+    wipe(prepared)  # what an earlier attempt left
+    _write_new(prepared, key, old, stat.S_IMODE(old.st_mode) & 0o600)
+    return prepared
+
+
+def unfinished(path: Path) -> Path:
+    """Where `prepare_key` writes."""
+    return path.with_name(f".{path.name}.new")
+
+
+def put_in_place(prepared: Path, path: Path) -> None:
+    """Let what was prepared be the key file, durably: a crash leaves the old one or the new one, whole.
+
+    The old bytes are overwritten then, unless another name leads to them.
+    """
+    descriptor = _open_to_overwrite(path)
+    try:
+        os.rename(prepared, path)
+        sync_folder(path.parent)
+        if os.fstat(descriptor).st_nlink == 0:
+            _overwrite(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def wipe(path: Path) -> bool:
+    """Overwrite a key file, as far as a disk lets itself be overwritten, and remove it durably. False: there is none.
+
+    Raises OSError, also where it is a link.
+    """
+    try:
+        descriptor = _open_to_overwrite(path)
+    except FileNotFoundError:
+        sync_folder(path.parent)
+        return False
+    try:
+        _overwrite(descriptor)
+    finally:
+        os.close(descriptor)
+    path.unlink()
+    sync_folder(path.parent)
+    return True
+
+
+def _open_to_overwrite(path: Path) -> int:
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_WRONLY | flags)
+    except PermissionError:  # It may be read-only for its owner.
+        descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    return os.open(path, os.O_WRONLY | flags)
+
+
+def _overwrite(descriptor: int) -> None:
+    os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+    os.fsync(descriptor)
+
+
+def _write_new(path: Path, key: ProjectKey, owner: os.stat_result, mode: int) -> None:
     text = _HEAD.format(secret=_encode(key.pseudonym_secret))
     text += "".join(f"  {number}: {_encode(value)}\n" for number, value in sorted(key.sealing_keys.items()))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
+            if os.geteuid() == 0:
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
             file.write(text.encode("ascii"))
             file.flush()
             os.fsync(descriptor)
@@ -78,7 +159,6 @@ def write_key(path: Path, key: ProjectKey) -> None:
         # Half a key would block the next attempt, and it is nobody's key yet.
         path.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def key_path(key_dir: Path, project: str, credentials: Path | None) -> Path:
@@ -114,7 +194,7 @@ def _read(path: Path, *, trusted: bool) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        hint = f"run `coatcheck init --project {path.stem}` to make a key, or restore it from your copy"
+        hint = f"run `coatcheck key new --project {path.stem}` to make a key, or restore it from your copy"
         raise KeyFileError(f"the key file {path} is missing", hint) from None
     except OSError as error:
         if path.is_symlink():

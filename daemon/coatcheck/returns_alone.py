@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from coatcheck.audit_trail import anchor
 from coatcheck.config import Config, Project
+from coatcheck.custody import project_key
 from coatcheck.errors import CoatcheckError
 from coatcheck.fates import Fate
-from coatcheck.keys import key_path, read_key
 from coatcheck.ledger import Ledger
 from coatcheck.pool import Lane, Pool
 from coatcheck.returns import Desk, Resume, Returned, Returns
@@ -31,7 +32,7 @@ def carry_out_alone(
 ) -> list[Returned]:
     """Gives files of the quarantine back, or throws them away. Raises CoatcheckError, also where a service runs."""
     _refuse_strangers(config.state_dir)
-    key = read_key(key_path(config.key_dir, project.name, credentials), credentials)
+    key = project_key(config, project.name, credentials)
     with (
         hold_lock(config.state_dir),
         closing(Ledger.open(config.state_dir / "ledger.db")) as ledger,
@@ -50,6 +51,8 @@ def carry_out_alone(
             raise CoatcheckError(
                 f"the files cannot be moved ({error.strerror or type(error).__name__})", hint
             ) from None
+        finally:
+            anchor(vault, ledger)
         return work.results
 
 

@@ -121,6 +121,9 @@ def hold_lock(state_dir: Path) -> Iterator[None]:
     """One service for one state folder. The lock goes with the process, however it ends."""
     fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
+        if os.geteuid() == 0:  # a command of root's must not leave a lock that the service cannot open
+            owner = os.stat(state_dir)
+            os.fchown(fd, owner.st_uid, owner.st_gid)
         _take_lock(fd, state_dir)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

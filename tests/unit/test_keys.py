@@ -81,7 +81,7 @@ def test_repr_and_str_hide_the_key() -> None:
 def test_a_missing_key_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="missing") as caught:
         read_key(tmp_path / "lung-trial.key")
-    assert "`coatcheck init --project lung-trial`" in caught.value.hint
+    assert "`coatcheck key new --project lung-trial`" in caught.value.hint
     assert caught.value.exit_code == 78
 
 

@@ -16,6 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from coatcheck.config import Config, Project
+    from coatcheck.vault import Vault
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -77,6 +78,15 @@ def credentials() -> Path | None:
     """The folder in which systemd hands over keys, if there is one."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     return Path(folder) if folder else None
+
+
+def anchor_audit(config: Config, vault: Vault) -> None:
+    """Let the ledger remember the audit row that was just added; says so where the audit is not the one it knew."""
+    from coatcheck.audit_trail import anchor_alone
+
+    broken = anchor_alone(config.state_dir, vault)
+    if broken:
+        click.echo(f"coatcheck: {broken}", err=True)
 
 
 def utc_now() -> str:

@@ -92,12 +92,12 @@ def command(
 
 def _uid_of(name: str, config_file: Path | None) -> Uid:
     """From an original UID to the one that the project gives it."""
-    from coatcheck.keys import key_path, read_key
+    from coatcheck.custody import project_key
     from coatcheck.profile_file import profile_of
 
     config = read_config(config_file)
     project = find_project(config, name)
-    secret = read_key(key_path(config.key_dir, name, credentials()), credentials()).pseudonym_secret
+    secret = project_key(config, name, credentials()).pseudonym_secret
     profile = profile_of(project, config.path.parent)
     return lambda original: profile.uid(secret, original)
 

@@ -6,12 +6,14 @@ import csv
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import click
 
 from coatcheck.cli.common import (
+    anchor_audit,
     config_option,
     credentials,
     find_project,
@@ -55,24 +57,19 @@ def export(project: str, kind: str, reason: str | None, as_json: bool, config_fi
     Example:
       coatcheck mapping export --project lung-trial --kind uid > uids.csv
     """
-    from coatcheck.keys import key_path, read_key
+    from coatcheck.custody import open_vault
     from coatcheck.vault import Kind, Vault
 
     config = read_config(config_file)
     find_project(config, project)
-    keys = {project: read_key(key_path(config.key_dir, project, credentials()), credentials())}
-    path = config.state_dir / "vault.db"
-    vault = Vault.open(path, keys, readonly=True)  # an export makes no vault, and finds what is wrong before the audit
-    try:
-        writer = Vault.open(path, keys)
-        try:
-            action = f"mapping export {kind}"
-            writer.audit(project, who=who(), action=action, subject=None, reason=reason, now=utc_now())
-        finally:
-            writer.close()
+    key, writer = open_vault(config, project, credentials())
+    with closing(writer):
+        action = f"mapping export {kind}"
+        writer.audit(project, who=who(), action=action, subject=None, reason=reason, now=utc_now())
+        anchor_audit(config, writer)
+    vault = Vault.open(config.state_dir / "vault.db", {project: key}, readonly=True)
+    with closing(vault):
         _write(vault.export(project, Kind(kind)), HEADS[kind], as_json=as_json)
-    finally:
-        vault.close()
 
 
 def _write(pairs: Iterable[tuple[str, str]], head: tuple[str, str], *, as_json: bool) -> None:

@@ -88,12 +88,12 @@ def command(
 
 
 def _of_project(name: str, config_file: Path | None) -> Basis:
-    from coatcheck.keys import key_path, read_key
+    from coatcheck.custody import project_key
     from coatcheck.preview_basis import of_project
 
     config = read_config(config_file)
     project = find_project(config, name)
-    return of_project(config, project, read_key(key_path(config.key_dir, name, credentials()), credentials()))
+    return of_project(config, project, project_key(config, name, credentials()))
 
 
 def _of_profile(name: str, config_file: Path | None) -> Basis:

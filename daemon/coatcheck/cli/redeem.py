@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from coatcheck.cli.common import (
+    anchor_audit,
     config_option,
     credentials,
     find_project,
@@ -34,8 +36,8 @@ def command(value: str, project: str, reason: str | None, as_json: bool, config_
     Example:
       coatcheck redeem --project lung-trial S1XQNNH74BJY6 --reason "incidental finding, ethics vote 12/26"
     """
-    from coatcheck.keys import key_path, read_key
-    from coatcheck.vault import Kind, Vault
+    from coatcheck.custody import open_vault
+    from coatcheck.vault import Kind
 
     config = read_config(config_file)
     find_project(config, project)
@@ -43,17 +45,14 @@ def command(value: str, project: str, reason: str | None, as_json: bool, config_
         reason = click.prompt("Why do you need it?", err=True)
     if not (reason or "").strip():
         raise click.UsageError("say why with --reason: it is kept in the audit")
-    key = read_key(key_path(config.key_dir, project, credentials()), credentials())
-    path = config.state_dir / "vault.db"
-    Vault.open(path, {project: key}, readonly=True).close()  # this makes no vault, and finds what is wrong at first
-    vault = Vault.open(path, {project: key})
-    try:
+    key, vault = open_vault(config, project, credentials())
+    with closing(vault):
         vault.audit(project, who=who(), action="redeem", subject=value, reason=reason, now=utc_now())
+        anchor_audit(config, vault)
         found = [
             (kind.value, one) for kind in (Kind.PATIENT, Kind.UID) for one in vault.originals(project, kind, value)
         ]
-    finally:
-        vault.close()
+        vault.vouch(project, key)  # With a key that was rotated meanwhile, what is known is not found.
     found = found or _decrypted(key.pseudonym_secret, value)
     if not found:
         what = f"the project {project} has made no such subject, UID or encrypted text"

@@ -6,16 +6,17 @@ column. What is left open tells little: how many there are, when, and which seal
 
 from __future__ import annotations
 
-from coatcheck.vault.audits import Audits
 from coatcheck.vault.fates import Fates
-from coatcheck.vault.proofs import Proofs
+from coatcheck.vault.proofs import was_destroyed
+from coatcheck.vault.resealing import Resealing, Span
 from coatcheck.vault.rows import AuditRow, FateRow, Kind
 from coatcheck.vault.sequences import Sequences
+from coatcheck.vault.shredding import Remains, Shredding
 
-__all__ = ["AuditRow", "FateRow", "Kind", "Vault"]
+__all__ = ["AuditRow", "FateRow", "Kind", "Remains", "Span", "Vault", "was_destroyed"]
 
 
-class Vault(Sequences, Fates, Audits, Proofs):
+class Vault(Sequences, Fates, Resealing, Shredding):
     """vault.db, open for as long as the service runs or a command needs it.
 
     Every method raises StateError where the database cannot be used, a row cannot be opened or its sealing key is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -25,6 +25,7 @@ class Base:
     def __init__(self, db: Database, path: Path, keys: Mapping[str, ProjectKey]) -> None:
         self._db = db
         self._path = path
+        self._seals: dict[str, Seal] = {}
         self.use_keys(keys)
 
     @classmethod
@@ -38,15 +39,27 @@ class Base:
         """Close the database. What was written is durable already."""
         self._db.close()
 
-    def use_keys(self, keys: Mapping[str, ProjectKey]) -> None:
-        """Take these keys from now on, as when the configuration was read again."""
-        self._seals = {project: Seal(project, key) for project, key in keys.items()}
+    def fold_in(self, above: int) -> database.Log:
+        """Folds in the write-ahead log if it is larger than ``above`` bytes; gives what is left of it."""
+        return database.fold_in(self._db, self._path, above)
+
+    def use_keys(self, keys: Mapping[str, ProjectKey], *, keep: Iterable[str] = ()) -> None:
+        """Take these keys from now on, as when the configuration was read again.
+
+        Projects of ``keep`` that have none among them go on with what they had.
+        """
+        kept = {project: self._seals[project] for project in keep if project in self._seals}
+        self._seals = kept | {project: Seal(project, key) for project, key in keys.items()}
+
+    def use_key(self, project: str, key: ProjectKey) -> None:
+        """Take this key of one project from now on."""
+        self._seals[project] = Seal(project, key)
 
     def _seal(self, project: str) -> Seal:
         try:
             return self._seals[project]
         except KeyError:
-            hint = f"name the project in the configuration, or run `coatcheck init --project {project}`"
+            hint = f"name the project in the configuration, or run `coatcheck key new --project {project}`"
             raise KeyFileError(f"there is no key for project {project}", hint) from None
 
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:

@@ -59,16 +59,16 @@ class Mappings(Base):
     def replacement(self, project: str, kind: Kind | str, original: str) -> str | None:
         """What an original was replaced with, or None if it is not known."""
         kind = Kind(kind)
-        sealed = self._seal(project).candidates(_place(kind, "original"), encode(original))
+        sealed = self._seal(project).candidates(place_of(kind, "original"), encode(original))
         return next(iter(self._known(project, kind, sealed).values()), None)
 
     def originals(self, project: str, kind: Kind | str, replacement: str) -> list[str]:
         """Every original behind a replacement, oldest first. Many Studies may share one date shift."""
         kind = Kind(kind)
         seal = self._seal(project)
-        sealed = seal.candidates(_place(kind, "replacement"), encode(replacement))
+        sealed = seal.candidates(place_of(kind, "replacement"), encode(replacement))
         found = self._rows(_BY_REPLACEMENT.format(marks=marks(sealed)), (*map(fingerprint, sealed), project, kind))
-        return [decode(seal.open(_place(kind, "original"), *row)) for row in found]
+        return [decode(seal.open(place_of(kind, "original"), *row)) for row in found]
 
     def original(self, project: str, kind: Kind | str, replacement: str) -> str | None:
         """The one original behind a replacement, or None. Raises StateError where there are several."""
@@ -87,8 +87,8 @@ class Mappings(Base):
             for row_id, number, original, replacement in page:
                 last = row_id
                 yield (
-                    decode(seal.open(_place(kind, "original"), number, original)),
-                    decode(seal.open(_place(kind, "replacement"), number, replacement)),
+                    decode(seal.open(place_of(kind, "original"), number, original)),
+                    decode(seal.open(place_of(kind, "replacement"), number, replacement)),
                 )
 
     def _remembered(self, project: str, kind: Kind, pair: tuple[str, str]) -> bool:
@@ -106,7 +106,7 @@ class Mappings(Base):
     def _missing(self, project: str, kind: Kind, pairs: Sequence[tuple[str, str]]) -> list[tuple[bytes, str]]:
         """The pairs that the vault lacks, the original sealed with the current key. Raises where one contradicts it."""
         seal = self._seal(project)
-        sealed = [seal.candidates(_place(kind, "original"), encode(original)) for original, _ in pairs]
+        sealed = [seal.candidates(place_of(kind, "original"), encode(original)) for original, _ in pairs]
         known = self._known(project, kind, [one for candidates in sealed for one in candidates])
         missing = []
         for candidates, (_, replacement) in zip(sealed, pairs, strict=True):
@@ -120,7 +120,7 @@ class Mappings(Base):
     def _known(self, project: str, kind: Kind, sealed: Sequence[bytes]) -> dict[bytes, str]:
         """Sealed original → replacement, for those that the vault has."""
         seal = self._seal(project)
-        place = _place(kind, "replacement")
+        place = place_of(kind, "replacement")
         known = {}
         for start in range(0, len(sealed), CHUNK):
             part = sealed[start : start + CHUNK]
@@ -142,12 +142,13 @@ class Mappings(Base):
         self, project: str, kind: Kind, missing: Iterable[tuple[bytes, str]], now: str
     ) -> Iterator[tuple[str, Kind, int, bytes, bytes, str]]:
         seal = self._seal(project)
-        place = _place(kind, "replacement")
+        place = place_of(kind, "replacement")
         for original, replacement in missing:
             yield project, kind, seal.current, original, seal.close(place, encode(replacement)), now
 
 
-def _place(kind: Kind, column: str) -> str:
+def place_of(kind: Kind, column: str) -> str:
+    """What a sealed value of a pair is bound to."""
     return f"mappings/{kind}/{column}"
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from coatcheck.vault.chain import BEFORE_THE_CHAIN, GENESIS, Link, content
+
 migrations = Migrations("vault")
+_CHAIN_COLUMNS = (("format INTEGER", BEFORE_THE_CHAIN), ("content BLOB", "x''"), ("digest BLOB", "x''"))
 
 
 @migrations()
@@ -97,3 +100,48 @@ def m005_sequences(db: Database) -> None:
 def m006_returned(db: Database) -> None:
     """What was taken out of the quarantine is found without reading the whole journal."""
     db.conn.execute("CREATE INDEX files_returned ON files (project, refusal_id) WHERE fate IN ('retry', 'drop')")
+
+
+@migrations()
+def m007_keys(db: Database) -> None:
+    """Which sealing key a project is to have at least, which rotation is under way, and whose key was destroyed."""
+    db.conn.execute("ALTER TABLE proofs ADD COLUMN key_number INTEGER NOT NULL DEFAULT 0")
+    db.conn.execute("CREATE TABLE rotations (project TEXT PRIMARY KEY, key_number INTEGER NOT NULL)")
+    db.conn.execute("CREATE TABLE destroyed (project TEXT PRIMARY KEY, at TEXT NOT NULL)")
+
+
+@migrations()
+def m008_audit_chain(db: Database) -> None:
+    """The chain of the audit; rows that are there already become its beginning, as they stand."""
+    for column in ("row_key BLOB", *(f"{name} NOT NULL DEFAULT {value}" for name, value in _CHAIN_COLUMNS)):
+        db.conn.execute(f"ALTER TABLE audit ADD COLUMN {column}")
+    previous = GENESIS
+    rows = db.conn.execute("SELECT id, at, project, who, action, subject, reason FROM audit ORDER BY id").fetchall()
+    for row, at, project, who, action, subject, reason in rows:
+        sealed = content(subject, reason)
+        previous = Link(row, BEFORE_THE_CHAIN, at, project, who, action, sealed).after(previous)
+        db.conn.execute("UPDATE audit SET content = ?, digest = ? WHERE id = ?", (sealed, previous, row))
+
+
+@migrations()
+def m009_restored(db: Database) -> None:
+    """That records were put back from a backup, and what they may lack since. ``at`` is UTC, of the backup.
+
+    The ledger knows nothing of deliveries and refusals from ``first`` to ``last``, whose fates stand here. With
+    ``outdated`` the vault itself may lack what was recorded since. ``sure`` is the newest of those rows after which a
+    person said where a sequence goes on.
+    """
+    db.conn.execute(
+        """
+        CREATE TABLE restored (
+            id INTEGER PRIMARY KEY,
+            at TEXT NOT NULL,
+            first_delivery INTEGER NOT NULL,
+            last_delivery INTEGER NOT NULL,
+            first_refusal INTEGER NOT NULL,
+            last_refusal INTEGER NOT NULL,
+            outdated INTEGER NOT NULL
+        )
+        """
+    )
+    db.conn.execute("ALTER TABLE sequences ADD COLUMN sure INTEGER NOT NULL DEFAULT 0")

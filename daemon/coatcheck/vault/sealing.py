@@ -37,20 +37,43 @@ class Seal:
         cipher = self._ciphers.get(number)
         if cipher is None:
             what = f"the key of project {self._project} lacks sealing key {number}, which its vault needs"
-            raise StateError(what, "restore the key file that has it")
-        try:
-            return cipher.decrypt(sealed, self._bound(number, place))[len(_LEAD) :]
-        except (InvalidTag, ValueError, TypeError):
-            what = f"a sealed value of project {self._project} in the vault cannot be opened ({place})"
-            raise StateError(
-                what, "the key file is of another project, or the vault is damaged: restore both"
-            ) from None
+            hint = "run this again if the key was rotated just now; else restore the key file that has it"
+            raise StateError(what, hint)
+        return _open(cipher, self._project, place, sealed, self._bound(number, place))
 
     def _close(self, number: int, place: str, value: bytes) -> bytes:
         return self._ciphers[number].encrypt(_LEAD + value, self._bound(number, place))
 
     def _bound(self, number: int, place: str) -> list[bytes]:
         return [b"coatcheck vault", self._project.encode(), place.encode(), b"%d" % number]
+
+
+class RowSeal:
+    """Seals what one row holds with a key of its own (64 bytes), which itself stands sealed in that row."""
+
+    def __init__(self, project: str, key: bytes) -> None:
+        self._project = project
+        self._cipher = AESSIV(key)
+
+    def close(self, column: str, value: bytes) -> bytes:
+        """Seal for one column of the row."""
+        return self._cipher.encrypt(_LEAD + value, _bound_to_row(column))
+
+    def open(self, column: str, sealed: bytes) -> bytes:
+        """The value. Raises StateError if it was changed."""
+        return _open(self._cipher, self._project, f"audit/{column}", sealed, _bound_to_row(column))
+
+
+def _bound_to_row(column: str) -> list[bytes]:
+    return [b"coatcheck audit row", column.encode()]
+
+
+def _open(cipher: AESSIV, project: str, place: str, sealed: bytes, bound: list[bytes]) -> bytes:
+    try:
+        return cipher.decrypt(sealed, bound)[len(_LEAD) :]
+    except (InvalidTag, ValueError, TypeError):
+        what = f"a sealed value of project {project} in the vault cannot be opened ({place})"
+        raise StateError(what, "the key file is of another project, or the vault is damaged: restore both") from None
 
 
 def fingerprint(sealed: bytes) -> bytes:
