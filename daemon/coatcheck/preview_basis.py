@@ -77,7 +77,17 @@ class _Looking(Vault):
         migrations.apply(db)
         return cls(db, path, keys)
 
-    def numbered(self, project: str, key: str, subject_of: Callable[[int], str], start: int, now: str) -> str:
+    def numbered(
+        self,
+        project: str,
+        key: str,
+        subject_of: Callable[[int], str],
+        start: int,
+        now: str,
+        *,
+        taken: Callable[[str], bool] | None = None,
+        begun: bool = False,
+    ) -> str:
         """The number that a patient has, or question marks in its place."""
         known = self.replacement(project, Kind.SUBJECT, key)
         example = subject_of(start)

@@ -6,6 +6,7 @@ Two patients never share one. Where a list contradicts what was recorded, the St
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from coatcheck.config_subjects import Entry, Listed, Sequential
 from coatcheck.deid import pseudonyms
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.shifts import Ids
+from coatcheck.delivery.folder import STAGING
 from coatcheck.model import Study
 from coatcheck.reasons import Reason
 from coatcheck.vault import Kind, Vault
@@ -88,6 +90,7 @@ class _Search:
     ) -> None:
         self._name = project.name
         self._setting = project.subjects
+        self._outbox = project.outbox
         self._vault = vault
         self._secret = secret
         self._study_uid = study_uid
@@ -125,7 +128,12 @@ class _Search:
         if isinstance(setting, Sequential):
             if self._delivered is not None:  # Another patient's: no number is wasted on it.
                 return ""
-            return self._vault.numbered(self._name, key, setting.subject, setting.start, self._now)
+            outbox = self._outbox
+            return self._vault.numbered(
+                *(self._name, key, setting.subject, setting.start, self._now),
+                taken=lambda subject: os.path.lexists(outbox / subject),
+                begun=os.path.lexists(outbox / STAGING),
+            )
         return pseudonyms.subject(self._secret, patient, self._study_uid)
 
     def _checked(

@@ -161,6 +161,14 @@ class House:
             house.configure(**settings)
         return house
 
+    def copy(self, root: Path) -> House:
+        """The same house elsewhere, with all that lies in it. No service may run in it."""
+        shutil.copytree(self.root, root, symlinks=True)
+        house = House.__new__(House)
+        house._name(root, self.projects)
+        house.config.write_text(house.config.read_text().replace(str(self.root), str(root)))
+        return house
+
     @property
     def inbox(self) -> Path:
         return self.root / self.project / "inbox"

@@ -192,3 +192,9 @@ def m006_editions(db: Database) -> None:
     db.conn.execute("CREATE TABLE tag_sets (id INTEGER PRIMARY KEY, tags BLOB NOT NULL UNIQUE)")
     db.conn.execute("ALTER TABLE deliveries ADD COLUMN edition TEXT NOT NULL DEFAULT '2026d'")
     db.conn.execute("ALTER TABLE deliveries ADD COLUMN tag_set_id INTEGER REFERENCES tag_sets (id)")
+
+
+@migrations()
+def m007_audit_anchor(db: Database) -> None:
+    """The last row of the vault's audit that was seen, and its digest: nothing that identifies. One row."""
+    db.conn.execute("CREATE TABLE audit_anchor (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER, head BLOB)")

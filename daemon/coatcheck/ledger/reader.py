@@ -36,6 +36,11 @@ _NEXT_NUMBER = """
     SELECT 1 + COALESCE(MAX(number), 0) FROM deliveries
     WHERE study_id = ? AND folder IS NOT NULL AND state IN ('staged', 'released', 'done')
 """
+_LAST_IDS = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('deliveries', 'refusals')"
+_LAST_SETTLED = """
+    WHERE deliveries.state IN ('staged', 'released', 'done') AND instances > 0
+    OR deliveries.state = 'quarantined' AND refused > 0 ORDER BY deliveries.id DESC LIMIT 1
+"""
 _DIGESTS = "SELECT sop_uid, digest FROM instances WHERE study_id = ? AND state = 'delivered' AND sop_uid IN ({marks})"
 _BY_STATE = """
     SELECT state, COUNT(*) AS deliveries, SUM(duplicates) AS duplicates,
@@ -105,6 +110,11 @@ class LedgerReader:
             found.update(map(tuple, self._rows(_DIGESTS.format(marks=marks(part)), (study_id, *part))))
         return found
 
+    def audit_anchor(self) -> tuple[int, bytes] | None:
+        """The id and the digest of the last row of the vault's audit that was seen, or None if none was yet."""
+        found = self._rows("SELECT last, head FROM audit_anchor")
+        return (found[0]["last"], found[0]["head"]) if found else None
+
     def refusal(self, refusal_id: int) -> RefusalRow | None:
         """One refusal, or None."""
         return next(iter(self._refusals("refusals.id = ?", [refusal_id])), None)
@@ -113,6 +123,15 @@ class LedgerReader:
         """The id that the next refusal will get, for fates that must be journalled in the vault before it."""
         found = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'refusals'")
         return 1 + (int(found[0][0]) if found else 0)
+
+    def last_ids(self) -> tuple[int, int]:
+        """The highest numbers that were ever given to a delivery and to a refusal."""
+        found = {row["name"]: int(row["seq"]) for row in self._rows(_LAST_IDS)}
+        return found.get("deliveries", 0), found.get("refusals", 0)
+
+    def last_settled(self) -> DeliveryRow | None:
+        """The newest delivery that has an outcome for some original."""
+        return next(iter(self._deliveries(_LAST_SETTLED, ())), None)
 
     def refusals(
         self,

@@ -39,6 +39,7 @@ class Note(StrEnum):
     """Why work was abandoned. Fixed sentences, so that no value can stand in one."""
 
     FILE_CHANGED = "a file changed or vanished while it was worked on"
+    UNREADABLE = "what is there of it cannot be read now"
     FOUND_UNFINISHED = "found unfinished when the service started"
     STOPPED = "the service was stopped"
     FAULT = "a fault of the disk or the system interrupted the work"

@@ -56,6 +56,7 @@ _FAULT = """
     ON CONFLICT (project, kind, what) DO UPDATE SET
         count = count + 1, last_at = excluded.last_at, hint = excluded.hint, cleared = NULL
 """
+_RAISE_ID = "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?"
 _CLEAR = "UPDATE errors SET cleared = ? WHERE cleared IS NULL AND project = ? AND kind = ?"
 
 
@@ -196,6 +197,14 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             step.move_refusal(connection, refusal_id, RefusalState(state), now)
 
+    def skip_ids(self, delivery_id: int, refusal_id: int) -> None:
+        """Never give these numbers, nor lower ones, to a new delivery or refusal: they were given before."""
+        with self._transaction() as connection:
+            for table, number in (("deliveries", delivery_id), ("refusals", refusal_id)):
+                known = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+                sql = _RAISE_ID if known else "INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)"
+                connection.execute(sql, (number, table))
+
     def fault(self, project: str, kind: str, what: str, hint: str, now: str) -> None:
         """A fault lasts or came back: its row counts up. ``project`` is "" for the service; no value may be in here."""
         guard.time(now)
@@ -207,6 +216,15 @@ class Ledger(LedgerReader):
         """Faults of this kind are over."""
         with self._transaction() as connection:
             connection.execute(_CLEAR, (guard.time(now), project, kind))
+
+    def anchor_audit(self, last: int, head: bytes) -> None:
+        """Remember how far the chain of the vault's audit has come."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO audit_anchor (id, last, head) VALUES (1, ?, ?)", (last, head))
+
+    def fold_in(self, above: int) -> database.Log:
+        """Folds in the write-ahead log if it is larger than ``above`` bytes; gives what is left of it."""
+        return database.fold_in(self._db, self._path, above)
 
     def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         return database.transaction(self._db, self._path)
