@@ -29,6 +29,7 @@ class Bench:
     vault: Vault
     pool: Lane
     utc: Callable[[], str]
+    beat: Callable[[], None] = field(default=lambda: None, repr=False)  # tells systemd that the loop goes on
 
     @property
     def places(self) -> Places:

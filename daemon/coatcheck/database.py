@@ -8,6 +8,7 @@ import stat
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlite_utils import Database, Migrations
 
@@ -16,9 +17,18 @@ from coatcheck.errors import StateError
 BUSY_SECONDS = 5.0
 """How long a statement waits for another process's transaction before it gives up."""
 
+_BE_PATIENT = f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}"
+
 CHUNK = 500
 """Most values in one IN (…), well below SQLite's limit on bound variables."""
 
+WAL_KEPT = 16 << 20
+"""Bytes that the -wal may keep once it was folded in. It grows further only while a reader holds it open."""
+
+LOOKED_THROUGH = 256 << 20
+"""Bytes up to which a database is looked through for damage when the one writer opens it: at most a second or two."""
+
+_RESTORE = "stop the service, move it away with its -wal and -shm, and restore ledger.db and vault.db of one backup"
 _HINTS = {
     "SQLITE_BUSY": "another process is writing to it; try again, and look for a second coatcheck with this state_dir",
     "SQLITE_LOCKED": "another process is writing to it; try again, and look for a second coatcheck with this state_dir",
@@ -27,8 +37,8 @@ _HINTS = {
     "SQLITE_READONLY": "make state_dir and the files in it writable for the user of the service",
     "SQLITE_PERM": "make state_dir and the files in it accessible for the user of the service",
     "SQLITE_CANTOPEN": "check that state_dir exists and that this user may use it",
-    "SQLITE_NOTADB": "it is damaged or no database: move it away and restore a backup",
-    "SQLITE_CORRUPT": "it is damaged: move it away and restore a backup",
+    "SQLITE_NOTADB": f"it is damaged or no database: {_RESTORE}",
+    "SQLITE_CORRUPT": f"it is damaged: {_RESTORE}",
 }
 
 
@@ -46,6 +56,7 @@ def open_writer(path: Path, *, mode: int, migrations: Migrations) -> Database:
             _configure_writer(connection, path)
             db = Database(connection, execute_plugins=False, recursive_triggers=False)
             _refuse_foreign(db, path, migrations)
+            _refuse_damaged(connection, path)
             migrations.apply(db)
         except BaseException:
             connection.close()
@@ -76,8 +87,7 @@ def open_reader(path: Path, *, migrations: Migrations) -> Database:
 def transaction(db: Database, path: Path) -> Generator[sqlite3.Connection, None, None]:
     """All writes of the block, or none of them; durable when the block ends. Faults come out as StateError."""
     with translated(path):
-        # IMMEDIATE: a transaction that begins as a reader cannot wait for another writer, it fails at once.
-        db.conn.execute("BEGIN IMMEDIATE")
+        _begin(db.conn)
         try:
             yield db.conn
             db.conn.execute("COMMIT")
@@ -87,11 +97,47 @@ def transaction(db: Database, path: Path) -> Generator[sqlite3.Connection, None,
             raise
 
 
+def _begin(connection: sqlite3.Connection) -> None:
+    """Waits for another writer, but not again while the same one stays: the service would stand still for minutes."""
+    try:
+        # IMMEDIATE: a transaction that begins as a reader cannot wait for another writer, it fails at once.
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        connection.execute("PRAGMA busy_timeout = 0")
+        raise
+    connection.execute(_BE_PATIENT)
+
+
 def rows(db: Database, path: Path, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
     """Every row of a query, read in one go: a cursor that stays open would pin the WAL, which then grows."""
     with translated(path), closing(db.conn.cursor()) as cursor:
         cursor.row_factory = sqlite3.Row
         return cursor.execute(sql, values).fetchall()
+
+
+class Log(NamedTuple):
+    """A write-ahead log and its bytes."""
+
+    path: Path
+    size: int
+
+
+def fold_in(db: Database, path: Path, above: int) -> Log:
+    """Folds the write-ahead log into the database if it has grown beyond ``above``, as far as no reader forbids it."""
+    log = path.with_name(path.name + "-wal")
+    with translated(path):
+        if _size(log) > above:
+            db.conn.execute("PRAGMA busy_timeout = 0")  # A reader that stays is not waited for.
+            db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            db.conn.execute(_BE_PATIENT)
+        return Log(log, _size(log))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def marks(values: Sequence[object]) -> str:
@@ -120,14 +166,15 @@ def translated(path: Path) -> Generator[None, None, None]:
 
 def _create(path: Path, mode: int) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    before = os.umask(~mode & 0o777)  # exactly this mode at once, so that nothing is to be mended afterwards
     try:
         descriptor = os.open(path, flags, mode)
     except FileExistsError:
         _refuse_unsafe(path, mode)
         return
+    finally:
+        os.umask(before)
     try:
-        # The umask can only have taken rights away, so the file was never more open than it is now.
-        os.fchmod(descriptor, mode)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -162,6 +209,7 @@ def _configure_writer(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute("PRAGMA cache_size=-8192")  # KiB; the vault's indexes are written in random order
     connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute(f"PRAGMA journal_size_limit={WAL_KEPT}")
 
 
 def _connect_readonly(path: Path) -> sqlite3.Connection:
@@ -191,6 +239,15 @@ def _refuse_foreign(db: Database, path: Path, migrations: Migrations) -> None:
         raise StateError(f"{path} is not coatcheck's {migrations.name}", "move it away, or correct state_dir")
     if applied - _known(migrations):
         raise StateError(f"{path} was made by a newer coatcheck", "install that version again, or restore a backup")
+
+
+def _refuse_damaged(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database with pages that are none. A large one would hold up the start: `doctor` looks through it."""
+    if path.stat().st_size > LOOKED_THROUGH:
+        return
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise StateError(f"{path} is damaged", _RESTORE)
 
 
 def _known(migrations: Migrations) -> set[tuple[str, str]]:

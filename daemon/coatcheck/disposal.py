@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,9 +11,10 @@ from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.errors import CoatcheckError
 from coatcheck.fates import FateState, PlannedFile
-from coatcheck.ledger import DeliveryState, RefusalState
+from coatcheck.ledger import DeliveryState, RefusalRow, RefusalState
 from coatcheck.originals import Outcome, carry_out
 from coatcheck.pool import Crashed
+from coatcheck.vault import FateRow
 
 _BATCH: Final = 200
 
@@ -55,8 +57,29 @@ def _fault(weather: OSError | CoatcheckError) -> CoatcheckError:
 
 def close_delivery(bench: Bench, delivery_id: int) -> None:
     """Records that every original of a delivery has met its fate. Repeating it does no harm."""
-    for refusal in bench.ledger.refusals(delivery_id=delivery_id, state=RefusalState.PLANNED):
-        bench.ledger.refusal_done(refusal.id, bench.utc())
+    refusals = bench.ledger.refusals(delivery_id=delivery_id, state=RefusalState.PLANNED)
+    if refusals:
+        _close(bench, refusals, bench.vault.fates(bench.project.name, delivery_id=delivery_id))
     row = bench.ledger.delivery(delivery_id)
     if row is not None and row.state is DeliveryState.RELEASED:
         bench.ledger.done(delivery_id, bench.utc())
+
+
+def close_refusal(bench: Bench, refusal_id: int) -> None:
+    """Records that a file without a Study has met its fate. Repeating it does no harm."""
+    refusal = bench.ledger.refusal(refusal_id)
+    if refusal is not None and refusal.state is RefusalState.PLANNED:
+        _close(bench, [refusal], bench.vault.fates(bench.project.name, refusal_id=refusal_id))
+
+
+def _close(bench: Bench, refusals: Sequence[RefusalRow], fates: Sequence[FateRow]) -> None:
+    """What was refused lies in the quarantine; of a file that became another one meanwhile the refusal is dropped."""
+    set_aside = {fate.file.destination for fate in fates if fate.state is FateState.DONE}
+    never = {fate.file.destination for fate in fates if fate.state is FateState.SUPERSEDED} - set_aside
+    gone = Counter("/".join(destination.split("/", 2)[:2]) for destination in never)
+    for refusal in refusals:
+        if gone[refusal.folder] >= refusal.files:
+            gone[refusal.folder] -= refusal.files
+            bench.ledger.settle_refusal(refusal.id, RefusalState.DROPPED, bench.utc())
+        else:
+            bench.ledger.refusal_done(refusal.id, bench.utc())

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from coatcheck.model import Fingerprint
 
 _NOT_POSSIBLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
-_SYNC_FILE_RANGE_WRITE = 2
+_SYNC_FILE_RANGE_WRITE, _SYNC_FILE_RANGE_WAIT = 2, 1 | 2 | 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -128,15 +128,39 @@ def sync_folder(path: str | Path) -> None:
 
 
 def make_durable(root: Path, *, one_file_system: bool) -> None:
-    """Makes a whole tree durable: one syncfs where the kernel passes it on, else fsync of each file and folder."""
-    with open_folder(root) as fd:
-        if one_file_system and hasattr(_libc, "syncfs"):
+    """Makes a whole tree durable: one syncfs where the kernel passes it on, else fsync of each file and folder.
+
+    Raises OSError. What failed once is to be written anew: the kernel tells of lost pages once, and then forgets them.
+    """
+    if one_file_system and hasattr(_libc, "syncfs"):
+        with open_folder(root) as fd:
             if _libc.syncfs(fd) != 0:
                 code = ctypes.get_errno()
                 raise OSError(code, os.strerror(code))
-            return
-    for folder, _, names in os.walk(root, topdown=False):
-        for name in names:
-            with open_folder(folder) as parent, open_original(parent, name) as file:
-                os.fsync(file)
+        _each_file(root, _written)
+        return
+    _each_file(root, os.fsync)
+    for folder, _, _ in os.walk(root, topdown=False):
         sync_folder(folder)
+
+
+def _each_file(root: Path, function: Callable[[int], object]) -> None:
+    for folder, _, names in os.walk(root):
+        with open_folder(folder) as parent:
+            for name in names:
+                with open_original(parent, name) as file:
+                    function(file)
+
+
+def _written(fd: int) -> None:
+    """Raises OSError if pages of the file were lost on their way to the disk.
+
+    syncfs tells of such a loss only to the first who asks on that file system; the file itself tells too.
+    """
+    if not hasattr(_libc, "sync_file_range"):
+        return
+    flags = ctypes.c_uint(_SYNC_FILE_RANGE_WAIT)
+    if _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), flags) != 0:
+        code = ctypes.get_errno()
+        if code not in _NOT_POSSIBLE:
+            raise OSError(code, os.strerror(code))

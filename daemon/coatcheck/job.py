@@ -16,12 +16,13 @@ from coatcheck import quarantine, subjects, worker
 from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
+from coatcheck.deid.identity import are_too_many
 from coatcheck.deid.standard import EDITION
 from coatcheck.delivery import folder as outbox
 from coatcheck.disposal import Disposal, close_delivery
 from coatcheck.fates import Fate, PlannedFile
 from coatcheck.ledger import Note, StudyRow
-from coatcheck.model import Arrival, Identity, Job, Refusal, Study
+from coatcheck.model import Arrival, Identity, Job, Refusal, Study, Unready
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
 from coatcheck.vault import Kind
@@ -46,7 +47,7 @@ class StudyJob:
 
     def __init__(self, bench: Bench, study: Study, identity: frozenset[Identity]) -> None:
         self._bench = bench
-        self._study = study
+        self.study = self._study = study
         self._identity = identity
         self._steps: dict[Phase, Callable[[], Phase]] = {
             Phase.OPENING: self._open,
@@ -58,6 +59,8 @@ class StudyJob:
             Phase.DISPOSING: self._dispose,
         }
         self.phase = Phase.OPENING
+        self.reached = 0  # the furthest phase: what goes back is no further than before
+        self._planned: Sequence[PlannedFile] = ()
         self._at_hand = False  # the staging folder
         self.ticket = pseudonyms.ticket(bench.key.pseudonym_secret, study.study_uid)
         self.results = Results()
@@ -76,6 +79,7 @@ class StudyJob:
         """Goes on as far as it can. Raises OSError or CoatcheckError for weather."""
         while self.phase is not Phase.ENDED:
             before, self.phase = self.phase, self._steps[self.phase]()
+            self.reached = max(self.reached, list(Phase).index(self.phase))
             if self.phase is before:
                 return
 
@@ -89,6 +93,7 @@ class StudyJob:
         bench = self._bench
         secret, delivered = bench.key.pseudonym_secret, self._delivered_subject()
         given = subjects.find(bench.project, bench.vault, secret, self._study, delivered=delivered, now=bench.utc())
+        days = subjects.shift_days(bench.project, bench.profile, bench.vault, secret, given, self.study_uid)
         self._given = given
         delivery_id = bench.ledger.open_delivery(
             project=bench.project.name,
@@ -108,16 +113,15 @@ class StudyJob:
             project=bench.project.name,
             ticket=self.ticket,
             subject=given.subject,
-            shift_days=subjects.shift_days(bench.project, bench.profile, bench.vault, secret, given, self.study_uid),
+            shift_days=days,
             identity=self._identity,
             date_range=bench.project.date_shift_days,
             variables=tuple(bench.project.variables.items()),
         )
-        if given.verdict is not None:
-            self._verdict = given.verdict
+        if given.verdict is not None or are_too_many(self._identity):
+            self._verdict = given.verdict or (Reason.TOO_LARGE, "")
             return Phase.REFUSING
-        self._workload = self._new_workload()
-        self.results = self._workload.results
+        self._begin()
         return Phase.WORKING
 
     def _delivered_subject(self) -> str | None:
@@ -125,7 +129,7 @@ class StudyJob:
         row = self._bench.ledger.study(self._bench.project.name, self.ticket)
         return row.subject if row is not None and self._bench.ledger.next_number(row.id) > 1 else None
 
-    def _new_workload(self) -> Workload:
+    def _begin(self) -> None:
         bench = self._bench
         context = worker.Work(
             inbox=bench.project.inbox,
@@ -134,7 +138,9 @@ class StudyJob:
             secret=bench.key.pseudonym_secret,
             job=self._job,
         )
-        return Workload(bench.pool, context, self._study.instances, pixel_risk=bench.project.pixel_risk == "allow")
+        allowed = bench.project.pixel_risk == "allow"
+        self._workload = Workload(bench.pool, context, self._study.instances, pixel_risk=allowed)
+        self.results = self._workload.results
 
     def _work(self) -> Phase:
         """Transforms, and then tells what is new from what came before."""
@@ -151,7 +157,8 @@ class StudyJob:
         uids = [one.sop_uid for one in self.results.staged]
         self._workload.compare(self._bench.ledger.digests(self._row().id, uids))
         if self.results.nothing:
-            self._abandon(Note.FILE_CHANGED)
+            unreadable = any(one.fault for one in self.results.given_back)
+            self._abandon(Note.UNREADABLE if unreadable else Note.FILE_CHANGED)
             return Phase.ENDED
         if not self.results.staged:
             return Phase.RECORDING
@@ -171,8 +178,15 @@ class StudyJob:
 
     def _seal(self) -> Phase:
         """Makes the results durable, in the pool: a slow disk must not hold up other projects."""
-        if not self._sealing.step():
-            return Phase.SEALING
+        try:
+            if not self._sealing.step():
+                return Phase.SEALING
+        except Exception:
+            # What failed once to reach the disk may be lost although the next attempt succeeds: it is made anew.
+            outbox.remove_staging(self._staging)
+            self._begin()
+            self.phase = Phase.WORKING
+            raise
         return Phase.RECORDING if self._whole else self._repeat()
 
     def _sealed(self, items: Sequence[Any], results: list[Any]) -> Again | None:
@@ -185,7 +199,7 @@ class StudyJob:
         """Results vanished from the outbox before they were released: all of it is done again from the inbox."""
         self._bench.vault.drop_plans(delivery_ids=[self._job.delivery_id])
         self._abandon(Note.FAULT)
-        self.results = Results(given_back=[one.arrival.path for one in self._study.instances])
+        self.results = Results(given_back=[Unready(arrival=one.arrival) for one in self._study.instances])
         return Phase.ENDED
 
     def _record(self) -> Phase:
@@ -227,8 +241,11 @@ class StudyJob:
             bench.vault.record(name, Kind.DATE_SHIFT, {self.study_uid: str(self._job.shift_days)}, now)
 
     def _plan(self, planned: Sequence[PlannedFile]) -> None:
+        if planned == self._planned:
+            return  # It stands in the vault: after weather it is not written again and again.
         rows = self._bench.vault.plan(self._bench.project.name, delivery_id=self._job.delivery_id, files=planned)
         self._disposal = Disposal(self._bench, list(zip(rows, planned, strict=True)))
+        self._planned = planned
 
     def _kept(self, arrival: Arrival) -> PlannedFile:
         fate = self._bench.kept
@@ -236,9 +253,8 @@ class StudyJob:
         return PlannedFile(path=arrival.path, fingerprint=arrival.fingerprint, fate=fate, destination=destination)
 
     def _set_aside(self, arrival: Arrival, reason: Reason) -> PlannedFile:
-        where = f"{quarantine.folder(reason, self.ticket)}/{arrival.path}"
-        fate = Fate.QUARANTINE
-        return PlannedFile(path=arrival.path, fingerprint=arrival.fingerprint, fate=fate, destination=where)
+        to, mark = f"{quarantine.folder(reason, self.ticket)}/{arrival.path}", arrival.fingerprint
+        return PlannedFile(path=arrival.path, fingerprint=mark, fate=Fate.QUARANTINE, destination=to)
 
     def _explain(self, reason: Reason, detail: str) -> None:
         quarantine.explain(self._bench.project.quarantine, quarantine.folder(reason, self.ticket), reason, detail)
@@ -257,7 +273,7 @@ class StudyJob:
         """The whole Study goes to quarantine, for one reason."""
         bench, (reason, detail) = self._bench, self._verdict
         outbox.remove_staging(self._staging)
-        back = set(self.results.given_back)
+        back = {one.arrival.path for one in self.results.given_back}
         arrivals = [one.arrival for one in self._study.instances if one.arrival.path not in back]
         self._plan([self._set_aside(arrival, reason) for arrival in arrivals])
         self._explain(reason, detail)
@@ -279,7 +295,6 @@ class StudyJob:
     def _report(self, what: str) -> None:
         results = self.results
         counts = (len(results.staged), len(results.duplicates), len(results.refused))
-        text = "%s: %d instances, %d duplicates, %d refused"
-        self._bench.log(logging.INFO, text, what, *counts, ticket=self.ticket)
+        self._bench.log(logging.INFO, f"{what}: %d instances, %d duplicates, %d refused", *counts, ticket=self.ticket)
         for reason, files in sorted(Counter(one.reason for one in results.refused).items()):
             self._bench.log(logging.WARNING, "quarantined as %s: %d files", reason.value, files, ticket=self.ticket)

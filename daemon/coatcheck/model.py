@@ -73,9 +73,13 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unready:
-    """An Arrival that changed or vanished while it was read. Not a verdict: it settles again."""
+    """An Arrival that changed, vanished or could not be read. Not a verdict: it settles again.
+
+    ``fault`` names the system's error, as EIO or EACCES, where the file is there and cannot be read.
+    """
 
     arrival: Arrival
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

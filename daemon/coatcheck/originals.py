@@ -191,6 +191,7 @@ def _free_name(original: _Original, target: int, name: str) -> str | None:
         if not has_name(target, candidate):
             return candidate
         if _same_content(original, target, candidate):
+            _keep(target, candidate)
             return None
     raise AssertionError  # names never end
 
@@ -223,6 +224,13 @@ def _same_content(original: _Original, folder: int, name: str) -> bool:
         return False
 
 
+def _keep(folder: int, name: str) -> None:
+    """Makes a copy durable that an earlier attempt may have left unsynced, before the original goes."""
+    with open_original(folder, name) as fd:
+        os.fsync(fd)
+    os.fsync(folder)
+
+
 def _moved(original: _Original, target: int, free: str) -> FateState:
     """After the rename: a file that took the name in the last moment goes back to be looked at."""
     now = os.stat(free, dir_fd=target, follow_symlinks=False)
@@ -238,6 +246,7 @@ def _copied(original: _Original, target: int, free: str) -> bool:
     status = os.stat(original.name, dir_fd=original.parent, follow_symlinks=False)
     if not stat.S_ISREG(status.st_mode):
         _make_again(original, target, free, status)
+        os.fsync(target)
         return True
     temporary = f".coatcheck-{_digest(free)}.tmp"  # the same at every attempt, so that none is left
     with suppress(FileNotFoundError):

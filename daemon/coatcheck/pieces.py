@@ -76,14 +76,14 @@ class Pieces:
     def _went_on(self, piece: Piece) -> bool:
         if not isinstance(piece, StudyJob):
             return piece.step()
-        before = piece.phase
+        before = piece.reached
         try:
             piece.step()
         except Exception:
-            if piece.phase is not before:
+            if piece.reached > before:
                 self._weather.clear(piece)
             raise
-        return piece.phase is not before
+        return piece.reached > before
 
     def _strike_off(self, piece: Piece) -> None:
         if isinstance(piece, StudyJob):

@@ -20,7 +20,7 @@ def folder(reason: Reason, ticket: str | None) -> str:
 
 
 def explain(root: Path, where: str, reason: Reason, detail: str) -> None:
-    """Writes, or adds to, the note that lies beside the files of one folder.
+    """Writes, or adds to, the note that lies beside the files of one folder; durable when it returns.
 
     Raises OSError for weather, CoatcheckError where something else lies in place of the folder or of the note.
     """
@@ -35,6 +35,9 @@ def explain(root: Path, where: str, reason: Reason, detail: str) -> None:
                 line = head + (f"\nWhere it was found:\n{line}" if line else "")
             if line not in known and len(known) < _MOST_READ:
                 note.write(line)
+                note.flush()
+                os.fsync(fd)
+                os.fsync(folder)
 
 
 def _open_note(folder: int, path: Path) -> int:

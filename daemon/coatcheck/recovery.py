@@ -8,7 +8,7 @@ from functools import partial
 
 from coatcheck.bench import Bench
 from coatcheck.delivery import folder as outbox
-from coatcheck.disposal import Disposal, close_delivery
+from coatcheck.disposal import Disposal, close_delivery, close_refusal
 from coatcheck.fates import FateState
 from coatcheck.ledger import DeliveryRow, DeliveryState, Note, RefusalState
 from coatcheck.vault import FateRow
@@ -44,7 +44,7 @@ class Repair:
         if self._row is not None:
             close_delivery(self._bench, self._row.id)
         elif self._refusal_id is not None:
-            _close_refusal(self._bench, self._refusal_id)
+            close_refusal(self._bench, self._refusal_id)
         return True
 
 
@@ -111,12 +111,6 @@ def _release(bench: Bench, row: DeliveryRow) -> bool:
     outbox.forget(staging)
     bench.log(logging.INFO, "delivered: %d instances", row.instances - row.duplicates - row.refused, ticket=row.ticket)
     return True
-
-
-def _close_refusal(bench: Bench, refusal_id: int) -> None:
-    refusal = bench.ledger.refusal(refusal_id)
-    if refusal is not None and refusal.state is RefusalState.PLANNED:
-        bench.ledger.refusal_done(refusal_id, bench.utc())
 
 
 def _committed(bench: Bench) -> list[FateRow]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import secrets
 import signal
 import sys
 import time
@@ -14,22 +16,28 @@ from pathlib import Path
 from types import FrameType
 
 from coatcheck import journal
+from coatcheck.audit_trail import AuditTrail
 from coatcheck.bell import Bell
 from coatcheck.bench import Bench
 from coatcheck.config import Config, Project, load
+from coatcheck.custody import credentials_folder, key_source, project_keys
+from coatcheck.dumps import forbid_core_dumps
 from coatcheck.errands import Errands
 from coatcheck.errors import CoatcheckError, KeyFileError, StateError
 from coatcheck.intake.folder import Doorbell
-from coatcheck.keys import ProjectKey, key_path, read_key
+from coatcheck.keys import ProjectKey
 from coatcheck.ledger import Ledger
 from coatcheck.line import Line
 from coatcheck.notify import Notifier
-from coatcheck.pool import Lane, Pool, count_workers, forbid_core_dumps
+from coatcheck.pairing import reconcile
+from coatcheck.pool import Lane, Pool, count_workers
 from coatcheck.profile_file import profile_of
-from coatcheck.progress import Progress
+from coatcheck.progress import Progress, shown
+from coatcheck.rotation import Means, Rotations
 from coatcheck.service_lock import hold_lock
 from coatcheck.snapshot import Snapshot
 from coatcheck.vault import Vault
+from coatcheck.wal import WriteAheadLogs
 
 logger = logging.getLogger("coatcheck")
 _SLEEP_MAX = 5.0  # seconds; the loop turns at least so often, and its turning is what feeds the watchdog
@@ -47,16 +55,11 @@ def run(config: Config, *, once: bool) -> int:
     Raises CoatcheckError where it cannot start.
     """
     forbid_core_dumps()
+    faulthandler.enable()  # the watchdog's SIGABRT says in the log where the loop hung: places in code, and no value
     journal.configure(sys.stderr, os.environ)
     os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
     with hold_lock(config.state_dir):
         return Service(config, once=once).run()
-
-
-def _shown(path: str) -> str:
-    """A dropped name on one line, whatever is in it."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
 
 
 class Service:
@@ -78,12 +81,19 @@ class Service:
         """The whole life of the service."""
         config = self._config
         self._ledger = Ledger.open(config.state_dir / "ledger.db")
+        self._vault = Vault.open(config.state_dir / "vault.db", {})
+        reconcile(self._ledger, self._vault, utc_now())
         keys = self._keys(config)
-        self._vault = Vault.open(config.state_dir / "vault.db", keys)
+        self._vault.use_keys(keys)
+        self._trail = AuditTrail(self._vault, self._ledger)
         self._pool = Pool(config.executor, count_workers(config.workers), self._bell.ring)
-        self._errands = Errands(config.state_dir)
+        self._logs = WriteAheadLogs(self._ledger, self._vault)
+        means = Means(utc=utc_now, randomness=secrets.token_bytes)
+        self._rotations = Rotations(self._vault, self._key_source, means)
+        self._errands = Errands(config.state_dir, self._rotations)
         self._snapshot = Snapshot(config.state_dir / "status.json", utc_now)
         self._make_lines(config, keys)
+        self._rotations.resume(self._lines)
         if not self._lines:
             raise KeyFileError("no project can run", "mend what was said above, or see `coatcheck check`")
         with self._signals(), Progress(sys.stderr, self._once) as self._progress:
@@ -121,18 +131,13 @@ class Service:
 
     def _keys(self, config: Config) -> dict[str, ProjectKey]:
         """Each project's key. A project whose key is missing or open to others does not run; the others do."""
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        credentials = Path(folder) if folder else None
-        keys = {}
-        for name in config.projects:
-            try:
-                keys[name] = read_key(key_path(config.key_dir, name, credentials), credentials)
-            except CoatcheckError as error:
-                self._cannot_run(name, error)
-        return keys
+        return project_keys(config, credentials_folder(os.environ), self._vault, self._cannot_run)
+
+    def _key_source(self, name: str) -> Path:
+        return key_source(self._config, name, credentials_folder(os.environ))
 
     def _cannot_run(self, name: str, error: CoatcheckError) -> None:
-        logger.error("%s", error, extra={"project": name})
+        logger.error("%s", str(error), extra={"project": name})
         with suppress(StateError):  # The log has it.
             self._ledger.fault(name, _NO_START, error.what, error.hint, utc_now())
 
@@ -160,6 +165,7 @@ class Service:
             vault=self._vault,
             pool=Lane(self._pool),
             utc=utc_now,
+            beat=self._notifier.watchdog,
         )
 
     def _loop(self) -> int:
@@ -172,8 +178,9 @@ class Service:
             now = time.monotonic()
             self._tick(now)
             self._errands.step(now, self._lines)
-            self._snapshot.write(now, self._lines)
-            self._notifier.status(self._snapshot.headline(self._lines))
+            self._logs.look(now, utc_now())
+            self._trail.step(now)
+            self._notifier.status(self._snapshot.write(now, self._lines))
             self._progress.update(self._lines)
             if self._once:
                 code = self._finished(now - begun)
@@ -185,8 +192,7 @@ class Service:
 
     def _tick(self, now: float) -> None:
         while self._rung:
-            line = self._lines.get(self._rung.pop())
-            if line is not None:
+            if line := self._lines.get(self._rung.pop()):
                 line.inbox.rung = True
         for line in self._lines.values():
             line.tick(now)
@@ -195,18 +201,18 @@ class Service:
     def _replace_retired(self) -> None:
         """A line with old settings goes when nothing of it is under way; the new one repairs what it left."""
         ended = [line for line in self._retired if not line.bench.pool.under_way]
-        if not ended:
-            return
         for line in ended:
             self._retired.remove(line)
             self._end(line)
-        self._make_lines(self._config, self._keys(self._config))
+        if ended:
+            self._make_lines(self._config, self._keys(self._config))
 
     def _pause(self, now: float) -> float:
         limits = [line.next_call(now) - now for line in self._lines.values()]
         interval = self._notifier.watchdog_interval
         most = min(_SLEEP_MAX, interval) if interval else _SLEEP_MAX
-        return min([most, 0.5 if self._once else most, self._snapshot.due(now), *limits])
+        asked = 0.0 if self._rotations.is_due(now) else most
+        return min([most, 0.5 if self._once else most, asked, self._snapshot.due(now), *limits])
 
     def _finished(self, elapsed: float) -> int | None:
         """For ``run --once``: the exit code once all is done, None while there is work."""
@@ -221,7 +227,7 @@ class Service:
             return None
         for line in lines:
             for path in waiting[line.name]:
-                print(f"coatcheck: {line.name}: still changing, left in the inbox: {_shown(path)}", file=sys.stderr)
+                print(f"coatcheck: {line.name}: still changing, left in the inbox: {shown(path)}", file=sys.stderr)
             for fault in line.faults:
                 print(f"coatcheck: {line.name}: {fault.what}: {fault.hint}", file=sys.stderr)
         if any(line.fault for line in lines):
@@ -262,9 +268,10 @@ class Service:
                 line.bench.pool.close()
                 self._retired.append(self._lines.pop(name))
         self._config = config
-        self._vault.use_keys({**{line.name: line.bench.key for line in self._retired}, **keys})
+        self._vault.use_keys(keys, keep=[line.name for line in self._retired])
         self._replace_retired()
         self._make_lines(config, keys)
+        self._rotations.resume(self._lines)
 
     def _end(self, line: Line) -> None:
         try:
@@ -283,8 +290,11 @@ class Service:
 
 
 def _is_the_same(bench: Bench, config: Config, key: ProjectKey | None) -> bool:
-    """Whether a project's settings, key and profile are what they were. Profiles were checked before."""
+    """Whether a project's settings, key and profile are what they were. Profiles were checked before.
+
+    Sealing keys are the vault's business: a line does not notice when they are rotated.
+    """
     project = config.projects.get(bench.project.name)
-    if project is None or project != bench.project or key != bench.key:
+    if project is None or key is None or (project, key.pseudonym_secret) != (bench.project, bench.key.pseudonym_secret):
         return False
     return profile_of(project, config.path.parent).digest == bench.profile.digest

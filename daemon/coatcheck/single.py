@@ -7,7 +7,7 @@ import os
 
 from coatcheck import quarantine
 from coatcheck.bench import Bench
-from coatcheck.disposal import Disposal
+from coatcheck.disposal import Disposal, close_refusal
 from coatcheck.fates import Fate, PlannedFile
 from coatcheck.ledger import is_detail
 from coatcheck.model import Arrival, Refusal
@@ -21,7 +21,7 @@ class SingleFile:
 
     def __init__(self, bench: Bench, arrival: Arrival, refusal: Refusal | None) -> None:
         self._bench = bench
-        self._arrival = arrival
+        self.arrival = arrival
         self.refusal = refusal
         self._disposal: Disposal | None = None
         self._refusal_id: int | None = None
@@ -35,7 +35,7 @@ class SingleFile:
         if not self._disposal.step():
             return False
         assert self._refusal_id is not None
-        self._bench.ledger.refusal_done(self._refusal_id, self._bench.utc())
+        close_refusal(self._bench, self._refusal_id)
         return True
 
     def _record(self, refusal: Refusal) -> Disposal:
@@ -43,7 +43,7 @@ class SingleFile:
         bench = self._bench
         detail = refusal.detail if is_detail(refusal.detail) else ""
         where = quarantine.folder(refusal.reason, None)
-        planned = self._planned(Fate.QUARANTINE, f"{where}/{self._arrival.path}")
+        planned = self._planned(Fate.QUARANTINE, f"{where}/{self.arrival.path}")
         quarantine.explain(bench.project.quarantine, where, refusal.reason, "")
         refusal_id = bench.ledger.next_refusal_id()
         rows = bench.vault.plan(bench.project.name, refusal_id=refusal_id, files=[planned])
@@ -72,11 +72,11 @@ class SingleFile:
         if self._disposal is None:
             fate = bench.kept
             if fate is Fate.DELETE:
-                subject = os.fsencode(self._arrival.path).decode(errors="backslashreplace")
+                subject = os.fsencode(self.arrival.path).decode(errors="backslashreplace")
                 bench.vault.audit(
                     bench.project.name, who="service", action=DELETED_DICOMDIR, subject=subject, now=bench.utc()
                 )
-            destination = f"{DICOMDIRS}/{self._arrival.path}" if fate is Fate.ARCHIVE else ""
+            destination = f"{DICOMDIRS}/{self.arrival.path}" if fate is Fate.ARCHIVE else ""
             self._disposal = Disposal(bench, [(0, self._planned(fate, destination))])
         if not self._disposal.step():
             return False
@@ -84,5 +84,5 @@ class SingleFile:
         return True
 
     def _planned(self, fate: Fate, destination: str) -> PlannedFile:
-        arrival = self._arrival
+        arrival = self.arrival
         return PlannedFile(path=arrival.path, fingerprint=arrival.fingerprint, fate=fate, destination=destination)

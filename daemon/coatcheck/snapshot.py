@@ -12,6 +12,7 @@ from typing import Any
 from coatcheck.line import Line
 from coatcheck.service_lock import VERSION
 
+_LONGEST = 1000  # characters of what systemd is told of faults
 _PERIOD = 1.0  # seconds between two looks at what changed
 _HEARTBEAT = 10.0  # seconds after which it is written although nothing changed
 
@@ -33,10 +34,16 @@ class Snapshot:
         self._reloads += 1
         self._problems = tuple(problems)
 
-    def write(self, now: float, lines: Mapping[str, Line], *, at_once: bool = False) -> None:
-        """Writes how things stand. A full disk leaves the last words in place; the lines tell of it in the log."""
-        if not at_once and now - self._looked < _PERIOD:
-            return
+    def write(self, now: float, lines: Mapping[str, Line], *, at_once: bool = False) -> str:
+        """Writes how things stand, and gives one line for systemd.
+
+        A full disk leaves the last words in place; the lines tell of it in the log.
+        """
+        if at_once or now - self._looked >= _PERIOD:
+            self._write(now, lines, at_once=at_once)
+        return _headline(lines)
+
+    def _write(self, now: float, lines: Mapping[str, Line], *, at_once: bool) -> None:
         self._looked = now
         projects = {name: line.snapshot(now) for name, line in lines.items()}
         if not at_once and projects == self._projects and now - self._written < _HEARTBEAT:
@@ -62,9 +69,9 @@ class Snapshot:
         """Seconds until it may be written again."""
         return max(0.0, self._looked + _PERIOD - now)
 
-    def headline(self, lines: Mapping[str, Line]) -> str:
-        """One line for systemd."""
-        faults = sum(bool(line.fault) for line in lines.values())
-        finished = sum(line.finished for line in lines.values())
-        text = f"{len(lines)} projects, {finished} files done since the start"
-        return text + (f", {faults} with a fault" if faults else "")
+
+def _headline(lines: Mapping[str, Line]) -> str:
+    faults = [f"{name}: {line.fault}" for name, line in lines.items() if line.fault]
+    finished = sum(line.finished for line in lines.values())
+    text = f"{len(lines)} projects, {finished} files done since the start"
+    return text + (f", {len(faults)} with a fault: {'; '.join(faults)}"[:_LONGEST] if faults else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -53,6 +53,7 @@ class Weather:
         """Does one step of a piece of work, unless it pauses. True where ``step`` says that something was achieved."""
         if now < self.until(piece):
             return False
+        self._bench.beat()  # Each step is progress, though a slow disk may make a round of all of them last minutes.
         try:
             achieved = step()
         except Exception as error:
@@ -61,6 +62,11 @@ class Weather:
         if achieved:
             self.clear(piece)
         return achieved
+
+    def forget_others(self, known: Container[Hashable]) -> None:
+        """Lets go of pieces that are not among these: there is nothing left of them to do."""
+        for piece in [piece for piece in self._met if piece not in known]:
+            self.clear(piece)
 
     @property
     def faults(self) -> list[Fault]:

@@ -20,12 +20,12 @@ BATCH: Final = 64
 
 @dataclass(slots=True)
 class Results:
-    """What came of a Study's Instances. ``given_back`` are paths of files that were not ready after all."""
+    """What came of a Study's Instances. ``given_back`` are files that were not ready after all."""
 
     staged: list[Staged] = field(default_factory=list)
     duplicates: list[Staged] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    given_back: list[str] = field(default_factory=list)
+    given_back: list[Unready] = field(default_factory=list)
     uids: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -81,7 +81,7 @@ class Workload:
         for instance, digest in self._seconds:
             before = first.get(self._profile.uid(self._secret, instance.sop_uid))
             if before is None:  # The first was refused or given back: this one gets its turn.
-                results.given_back.append(instance.arrival.path)
+                results.given_back.append(Unready(arrival=instance.arrival))
             else:
                 self._repeated(before, instance.arrival, same=digest == before.digest)
         self._seconds = []
@@ -113,4 +113,4 @@ class Workload:
         elif isinstance(result, Crashed):
             self.results.refuse(instance.arrival, Reason.CRASHED)
         else:
-            self.results.given_back.append(instance.arrival.path)
+            self.results.given_back.append(result)

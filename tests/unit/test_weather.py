@@ -16,6 +16,10 @@ class Records:
         self.faults: dict[str, int] = {}
         self.said: list[str] = []
         self.broken = False
+        self.beats = 0
+
+    def beat(self) -> None:
+        self.beats += 1
 
     def fault(self, project: str, kind: str, what: str, hint: str, now: str) -> None:
         if self.broken:
@@ -38,7 +42,8 @@ def records() -> Records:
 
 @pytest.fixture
 def weather(records: Records) -> Weather:
-    bench = SimpleNamespace(ledger=records, log=records.log, project=SimpleNamespace(name="lung"), utc=lambda: "now")
+    project = SimpleNamespace(name="lung")
+    bench = SimpleNamespace(ledger=records, log=records.log, project=project, utc=lambda: "now", beat=records.beat)
     return Weather(cast(Any, bench), "work")
 
 
@@ -59,6 +64,24 @@ def test_one_piece_pauses_and_another_goes_on(weather: Weather) -> None:
     assert weather.faults
     assert weather.attempt("a", lambda: True, 1)
     assert not weather.faults
+
+
+def test_each_step_feeds_the_watchdog_for_a_round_of_many_may_take_minutes(weather: Weather, records: Records) -> None:
+    for piece in range(3):
+        weather.attempt(piece, failing(FULL), 0)
+        weather.attempt(piece, failing(FULL), 0)
+
+    assert records.beats == 3
+
+
+def test_pieces_of_which_nothing_is_left_to_do_are_forgotten(weather: Weather, records: Records) -> None:
+    for piece in range(3):
+        weather.attempt(piece, failing(FULL), 0)
+    weather.forget_others({1})
+    assert weather.faults
+    weather.forget_others(set())
+    assert not weather.faults
+    assert not records.faults
 
 
 def test_pauses_grow_to_a_minute_until_something_was_achieved(weather: Weather) -> None:
