@@ -37,7 +37,7 @@ def anchor_alone(state_dir: Path, vault: Vault) -> str:
     path = state_dir / "ledger.db"
     if service_pid(state_dir) is not None or not path.exists():
         return ""
-    with closing(Ledger.open(path)) as ledger:
+    with closing(Ledger.open(path, look_through=False)) as ledger:
         return "" if anchor(vault, ledger) else BROKEN
 
 

@@ -72,7 +72,7 @@ def open_vault(config: Config, name: str, credentials: Path | None) -> tuple[Pro
     path = config.state_dir / "vault.db"
     with closing(Vault.open(path, {name: key}, readonly=True)) as vault:  # finds what is wrong before anything is made
         vault.vouch(name, key)
-    return key, Vault.open(path, {name: key})
+    return key, Vault.open(path, {name: key}, look_through=False)
 
 
 def refuse_destroyed(config: Config, name: str, vault: Vault | None = None) -> None:

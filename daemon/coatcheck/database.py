@@ -42,12 +42,13 @@ _HINTS = {
 }
 
 
-def open_writer(path: Path, *, mode: int, migrations: Migrations) -> Database:
+def open_writer(path: Path, *, mode: int, migrations: Migrations, look_through: bool = True) -> Database:
     """Open, and if need be make, a database for the one process that writes.
 
     ``mode`` holds from the file's first byte, and SQLite gives -wal and -shm the mode of the main file. Every commit is
     on the disk when it returns. Raises StateError for a file that is damaged, locked, of a newer version, a link, or
-    open to more users than a private ``mode`` allows.
+    open to more users than a private ``mode`` allows. Without ``look_through`` damage is met where it is: the service
+    has looked, and a command that adds one row is to be quick.
     """
     with translated(path):
         _create(path, mode)
@@ -56,7 +57,8 @@ def open_writer(path: Path, *, mode: int, migrations: Migrations) -> Database:
             _configure_writer(connection, path)
             db = Database(connection, execute_plugins=False, recursive_triggers=False)
             _refuse_foreign(db, path, migrations)
-            _refuse_damaged(connection, path)
+            if look_through:
+                _refuse_damaged(connection, path)
             migrations.apply(db)
         except BaseException:
             connection.close()

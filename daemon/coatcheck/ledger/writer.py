@@ -68,9 +68,12 @@ class Ledger(LedgerReader):
     """
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open, and if need be make, the ledger. Raises StateError where that cannot be done."""
-        return cls(database.open_writer(path, mode=MODE, migrations=migrations), path)
+    def open(cls, path: Path, *, look_through: bool = True) -> Self:
+        """Open, and if need be make, the ledger. Raises StateError where that cannot be done.
+
+        ``look_through``: whether all of it is looked at for damage, as the service does at its start.
+        """
+        return cls(database.open_writer(path, mode=MODE, migrations=migrations, look_through=look_through), path)
 
     def open_delivery(
         self,

@@ -29,11 +29,16 @@ class Base:
         self.use_keys(keys)
 
     @classmethod
-    def open(cls, path: Path, keys: Mapping[str, ProjectKey], *, readonly: bool = False) -> Self:
-        """Open, and unless ``readonly`` make, the vault. Raises StateError where that cannot be done."""
+    def open(
+        cls, path: Path, keys: Mapping[str, ProjectKey], *, readonly: bool = False, look_through: bool = True
+    ) -> Self:
+        """Open, and unless ``readonly`` make, the vault. Raises StateError where that cannot be done.
+
+        ``look_through``: whether all of it is looked at for damage, as the service does at its start.
+        """
         if readonly:
             return cls(database.open_reader(path, migrations=migrations), path, keys)
-        return cls(database.open_writer(path, mode=MODE, migrations=migrations), path, keys)
+        return cls(database.open_writer(path, mode=MODE, migrations=migrations, look_through=look_through), path, keys)
 
     def close(self) -> None:
         """Close the database. What was written is durable already."""
