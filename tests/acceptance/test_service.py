@@ -142,7 +142,7 @@ def test_a_project_without_its_key_does_not_run_and_the_others_do(tmp_path: Path
         house.drop("a", studies.instance(1, 1), project="heart")
         house.drop("a", studies.instance(1, 1), project="lung")
         wait_until(lambda: house.folders(), "the other project works")
-        wait_until(lambda: "coatcheck init" in service.said(), "the error names the command that makes a key")
+        wait_until(lambda: "coatcheck key new" in service.said(), "the error names the command that makes a key")
     assert tree(house.root / "lung/inbox")
     assert not list((house.root / "lung/outbox").glob("[!.]*"))
 
