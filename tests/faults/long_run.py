@@ -19,7 +19,7 @@ TEXTS = ("CT HEAD", "thorax with contrast", "follow-up of Zyqorvald", "abdomen")
 
 
 class Sample(NamedTuple):
-    """What was measured after one wave. Memory is in bytes, as shared by processes; ``seconds`` are of one listing."""
+    """What was measured after one wave. Memory is in bytes; ``seconds`` are of one listing."""
 
     instances: int
     studies: int
@@ -116,9 +116,9 @@ class LongRun:
 
 
 def memory(pid: int) -> int:
-    """Bytes that a process has in memory, its share of those that it has with others."""
+    """Bytes of data that a process has in memory. Code is not counted: what of it is there, others decide too."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous:"))
 
 
 def size(database: Path) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.acceptance import studies
 
-HOWS = ("in place", "truncated and written again", "replaced", "another size")
+HOWS = ("in place", "replaced", "truncated and written again", "another size")
 LINK = "a link at times"  # to the file that is named last
 SIDES = (1000, 400, 1200)  # pixels: to read one takes a while, to write one much longer
 _PIECE = 200_000

@@ -214,6 +214,8 @@ def rewriting(path: Path, how: str, count: Path, *elsewhere: Path) -> Iterator[C
 def test_a_file_that_changes_while_it_is_read_comes_out_as_one_version_or_waits(
     tmp_path: Path, how: str, sweep: bool, report: Report
 ) -> None:
+    if how in HOWS[2:] and not sweep:
+        pytest.skip("two ways to change a file are enough: the sweep does all four")
     house = House(tmp_path / "house", executor="processes", workers=2, file_settle="0s", study_settle="0s")
     with house.service():
         with rewriting(house.inbox / "changing.dcm", how, tmp_path / "count") as written:

@@ -307,3 +307,10 @@ def test_a_long_value_is_remembered_as_clean_for_its_own_kind_only() -> None:
 
     assert [gate.kind_in(value, vr, ()) for vr in ("UI", "DS", "LO", "UI", "LO")] == [None, None, "id", None, "id"]
     assert gate.kind_in(value[:-1] + b"1", "UI", ()) is None
+
+
+@pytest.mark.parametrize(("term", "lead"), [(b"GB18030 ", b"\xb3"), (b"ISO_IR 13 ", b"\x83"), (b"ISO_IR 192", b"\xc3")])
+def test_a_byte_that_takes_the_first_letter_along_hides_no_name(term: bytes, lead: bytes) -> None:
+    hidden = raw(0x00080005, "CS", term) + raw(0x00080104, "LO", lead + b"Mallory")
+
+    assert found(hidden, NAME) == "(0008,0104) name"

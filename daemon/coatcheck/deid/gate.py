@@ -163,6 +163,8 @@ def _hits(known: Patterns, value: bytes, vr: str, charset: tuple[str, ...]) -> I
     yield from known.in_raw(value)
     if vr in _TEXT:
         yield from hits_in_text(known, decode(value, charset or ("latin-1",)), wordy)
+        if not value.isascii():  # A letter may be taken for the second half of one of two bytes.
+            yield from known.spans_of_bytes(value)
     else:
         yield from known.spans_of_bytes(value)
         if b"%" in value or b"&" in value or b"\\u" in value:
