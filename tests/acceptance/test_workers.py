@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def results(house: House) -> int:
+    """How many results there are, finished or staged."""
+    return sum(1 for _ in house.outbox.rglob("*.dcm"))
+
+
+def went_on(house: House, before: int) -> bool:
+    """Whether more than a pair of files is done than before, or all are."""
+    return results(house) > before + 2 or not tree(house.inbox)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_all_is_delivered_once_although_workers_are_killed_again_and_again(house: House, seed: int) -> None:
     dice = random.Random(seed)
@@ -40,6 +51,8 @@ def test_all_is_delivered_once_although_workers_are_killed_again_and_again(house
             if workers:
                 kill(dice.choice(workers))
                 victims += 1
+                # A file that is alone with its worker at two deaths in a row is to blame: let others be done between.
+                wait_until(partial(went_on, house, results(house)), "the work goes on")
             time.sleep(dice.uniform(0.05, 0.3))  # the pace of the killer
         house.wait_until_done(studies=10, seconds=60)
     assert victims >= 2

@@ -66,5 +66,6 @@ def found_in(patterns: Iterable[bytes], haystacks: Iterable[bytes], folded: Iter
         return True
     if numbers and any(number in without_new_uids(haystack) for haystack in haystacks for number in numbers):
         return True
-    lower = [pattern.lower() for pattern in patterns if len(pattern) >= _FOLDED_LENGTH and pattern.isascii()]
+    letters = [pattern for pattern in patterns if pattern not in numbers]  # numbers have no cases
+    lower = [pattern.lower() for pattern in letters if len(pattern) >= _FOLDED_LENGTH and pattern.isascii()]
     return any(pattern in haystack for haystack in folded for pattern in lower)

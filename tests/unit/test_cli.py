@@ -184,6 +184,7 @@ def test_status_works_without_a_service(config: Path) -> None:
         "pid": None,
         "started": None,
         "updated": None,
+        "silent_seconds": None,
         "reloads": 0,
         "reload_problems": [],
         "faults": [],
