@@ -71,7 +71,13 @@ def open_vault(config: Config, name: str, credentials: Path | None) -> tuple[Pro
     key = project_key(config, name, credentials)
     path = config.state_dir / "vault.db"
     with closing(Vault.open(path, {name: key}, readonly=True)) as vault:  # finds what is wrong before anything is made
-        vault.vouch(name, key)
+        try:
+            vault.vouch(name, key)
+        except KeyFileError:
+            before, key = key, project_key(config, name, credentials)
+            if key == before:
+                raise
+            vault.vouch(name, key)  # It was rotated between the two looks.
     return key, Vault.open(path, {name: key}, look_through=False)
 
 

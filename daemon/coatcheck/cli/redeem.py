@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +21,10 @@ from coatcheck.cli.common import (
     utc_now,
     who,
 )
-from coatcheck.errors import CoatcheckError
+from coatcheck.errors import CoatcheckError, KeyFileError
+
+if TYPE_CHECKING:
+    from coatcheck.config import Config
 
 
 @click.command()
@@ -37,7 +41,6 @@ def command(value: str, project: str, reason: str | None, as_json: bool, config_
       coatcheck redeem --project lung-trial S1XQNNH74BJY6 --reason "incidental finding, ethics vote 12/26"
     """
     from coatcheck.custody import open_vault
-    from coatcheck.vault import Kind
 
     config = read_config(config_file)
     find_project(config, project)
@@ -49,11 +52,7 @@ def command(value: str, project: str, reason: str | None, as_json: bool, config_
     with closing(vault):
         vault.audit(project, who=who(), action="redeem", subject=value, reason=reason, now=utc_now())
         anchor_audit(config, vault)
-        found = [
-            (kind.value, one) for kind in (Kind.PATIENT, Kind.UID) for one in vault.originals(project, kind, value)
-        ]
-        vault.vouch(project, key)  # With a key that was rotated meanwhile, what is known is not found.
-    found = found or _decrypted(key.pseudonym_secret, value)
+    found = _known(config, project, value) or _decrypted(key.pseudonym_secret, value)
     if not found:
         what = f"the project {project} has made no such subject, UID or encrypted text"
         raise CoatcheckError(what, "check the value, and that it is of this project")
@@ -62,6 +61,25 @@ def command(value: str, project: str, reason: str | None, as_json: bool, config_
     else:
         for _, original in found:
             click.echo(original)
+
+
+def _known(config: Config, project: str, value: str) -> list[tuple[str, str]]:
+    """Kind and original, as the vault has them; looked up again where the key was rotated meanwhile."""
+    from coatcheck.custody import open_vault, project_key
+    from coatcheck.vault import Kind
+
+    while True:
+        key, vault = open_vault(config, project, credentials())
+        with closing(vault):
+            kinds = (Kind.PATIENT, Kind.UID)
+            found = [(kind.value, one) for kind in kinds for one in vault.originals(project, kind, value)]
+            try:
+                vault.vouch(project, key)  # With an old key, what is known is not found.
+            except KeyFileError:
+                if key == project_key(config, project, credentials()):
+                    raise
+            else:
+                return found
 
 
 def _decrypted(secret: bytes, value: str) -> list[tuple[str, str]]:
