@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -77,6 +78,13 @@ class Assembly:
         return [
             Arriving(study_uid, len(group.instances), max(0.0, self._due_at(group) - now))
             for study_uid, group in self._groups.items()
+        ]
+
+    def snapshot(self, now: float, ticket: Callable[[str], str]) -> list[dict[str, str | int | float]]:
+        """What the status says of them: by their tickets, which are no identity."""
+        return [
+            {"ticket": ticket(one.study_uid), "instances": one.instances, "due_in_seconds": round(one.due_in, 1)}
+            for one in self.arriving(now)
         ]
 
     def _due_at(self, group: _Group) -> float:

@@ -136,6 +136,12 @@ class Project(BaseModel):
         "auto"
     )
 
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Its folders by their settings: inbox, outbox, quarantine, and archive if it has one."""
+        found: dict[str, Path | None] = {role: getattr(self, role) for role in FOLDERS}
+        return {role: path for role, path in found.items() if path is not None}
+
 
 def misfits(values: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
     """Settings that are right alone and wrong together: the key, what is wrong with it, and a hint."""
@@ -161,6 +167,5 @@ class Config(Settings):
         return self.places.get(key, Place(str(self.path), 1))
 
     def folders(self, project: str) -> dict[str, Path]:
-        """The folders of a project by their settings: inbox, outbox, quarantine, and archive if it has one."""
-        found: dict[str, Path | None] = {role: getattr(self.projects[project], role) for role in FOLDERS}
-        return {role: path for role, path in found.items() if path is not None}
+        """The folders of a project by their settings."""
+        return self.projects[project].folders

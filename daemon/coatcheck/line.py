@@ -24,6 +24,7 @@ from coatcheck.intake.inbox import Inbox
 from coatcheck.intake.scan import Listing
 from coatcheck.intake.settle import Settle
 from coatcheck.job import StudyJob
+from coatcheck.knock import AGAIN, Knock
 from coatcheck.model import Arrival, Directory, Fingerprint, Identity, Instance, Refusal, Unready
 from coatcheck.pieces import Piece, Pieces
 from coatcheck.pool import Crashed
@@ -37,7 +38,7 @@ _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer wai
 _UNREADABLE: Final = "a file in the inbox cannot be read ({})"
 _READ_IT: Final = "give the service the right to read it, or look at the disk's health; others of its Study go on"
 # What may fail beside the pieces of work:
-_LINE, _OUTBOX, _READING, _LISTING, _GAPS = "line", "outbox", "reading", "listing", "gaps"
+_LINE, _OUTBOX, _READING, _LISTING, _GAPS, _ANSWER = "line", "outbox", "reading", "listing", "gaps", "answer"
 
 
 class Line:
@@ -55,6 +56,7 @@ class Line:
         self._file_weather = Weather(bench, "file")  # by path
         self._examined_some = False
         self._outbox = Presence(bench.project.outbox)
+        self._knock = Knock(bench.project.folders, bench.pool.give_up)
         self._clock = clock
         self._once = once
         self._flush_now = False
@@ -68,8 +70,17 @@ class Line:
 
     def tick(self, now: float) -> None:
         """Does what can be done now. An inbox that is out of reach does not hold up what was taken from it."""
+        if self._idle(now) or not self._work_weather.attempt(_ANSWER, partial(self._knock.answered, now), now):
+            return
         self._work_weather.attempt(_LINE, partial(self._work, now), now)
         self._inbox_weather.attempt(_LISTING, partial(self._look, now), now)
+
+    def _idle(self, now: float) -> bool:
+        """Whether there is nothing to do, so that no folder needs to be touched."""
+        due = self._assembly.next_due()
+        released = self._flush_now or (due is not None and due <= now and not self._once)
+        looks = self.inbox.is_due(now, self._settle.next_due(self.inbox.looked))
+        return self._recovered and not (self._unread or any(self._pieces) or released or looks)
 
     def _look(self, now: float) -> bool:
         """Lists the inbox if it is time to. What could not be looked at is a fault, and holds up nothing else."""
@@ -126,6 +137,8 @@ class Line:
 
     def next_call(self, now: float) -> float:
         """When :meth:`tick` has something to do again, if the pool and the doorbell are silent."""
+        if self._knock.silent:
+            return max(self._work_weather.until(_ANSWER), now + AGAIN)
         again = self._work_weather.next_try(now)
         times = [again] if again is not None else []
         if self._recovered:
@@ -155,7 +168,7 @@ class Line:
     def done_but_waiting(self) -> bool:
         """Whether every file of the inbox that has settled has gone its way, or cannot for a fault that stays."""
         work = self._work_weather
-        if max(work.failures(_LINE), work.failures(_OUTBOX)) >= _PATIENCE:
+        if max(work.failures(_ANSWER), work.failures(_LINE), work.failures(_OUTBOX)) >= _PATIENCE:
             return True
         if 0 < work.failures(_READING) < _PATIENCE:
             return False
@@ -277,17 +290,7 @@ class Line:
             **self.inbox.snapshot(),
             "waiting_files": waiting.files + sum(self._unread.values()),
             "oldest_waiting_seconds": round(waiting.oldest_seconds, 1),
-            "studies_arriving": [
-                {
-                    "ticket": pseudonyms.ticket(secret, one.study_uid),
-                    "instances": one.instances,
-                    "due_in_seconds": round(one.due_in, 1),
-                }
-                for one in self._assembly.arriving(now)
-            ],
-            "studies_running": [
-                {"ticket": job.ticket, "state": job.phase.value, "instances": job.instances}
-                for job in self._pieces.jobs
-            ],
+            "studies_arriving": self._assembly.snapshot(now, partial(pseudonyms.ticket, secret)),
+            "studies_running": self._pieces.snapshot(),
             "fault": self.fault or None,
         }

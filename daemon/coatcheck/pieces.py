@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
@@ -49,6 +49,10 @@ class Pieces:
                     self._strike_off(piece)
                     ended(piece)
                     room_came = True
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """What the status says of the Studies."""
+        return [{"ticket": job.ticket, "state": job.phase.value, "instances": job.instances} for job in self.jobs]
 
     def tried(self, times: int) -> bool:
         """Whether all that is left has failed so often in a row."""

@@ -7,24 +7,17 @@ that kills its process alone is a suspect, and one that does it twice comes back
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import os
-import select
-import signal
-import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import forkserver
 from typing import Any, Literal
 
-from coatcheck.dumps import forbid_core_dumps
+from coatcheck import worker_process
 from coatcheck.errors import CoatcheckError, Mistake
-from coatcheck.limits import ADDRESS_SPACE, bind_memory
+from coatcheck.limits import ADDRESS_SPACE
 from coatcheck.turns import Batch, Turns, Weather
 
 _CRASHES = 2
@@ -62,6 +55,10 @@ class Lane:
 
         self._pool.submit(function, context, items, partial(end, done), partial(end, failed), turn=(self, errand))
 
+    def give_up(self, error: Weather) -> None:
+        """As :meth:`Pool.give_up`, for all that is this project's."""
+        self._pool.give_up(self, error)
+
     def close(self) -> None:
         """Lets what is under way come to its end, and forgets about it."""
         self._closed = True
@@ -85,7 +82,7 @@ class Pool:
         self._queue = Turns()
         self._suspects: deque[Batch] = deque()
         self._running: dict[Future[Sequence[Any]], Batch] = {}
-        self._executor: Executor | None = None
+        self._executor: ProcessPoolExecutor | None = None
         self._begun: Future[None] | None = None  # that the executor's first process has begun to work
 
     def submit(
@@ -123,6 +120,24 @@ class Pool:
         if broken:
             self._rebuild()
         self._start()
+
+    def give_up(self, project: Hashable, error: Weather) -> None:
+        """Calls ``failed`` for every batch of a project. Processes that wait for its folders may do so for ever: they
+        are ended, and what others had in hand is done again.
+        """
+        lost = self._queue.take_out(project)
+        lost += [batch for batch in self._suspects if batch.turn[0] is project]
+        self._suspects = deque(batch for batch in self._suspects if batch.turn[0] is not project)
+        if any(batch.turn[0] is project for batch in self._running.values()):
+            running = list(self._running.values())
+            self._running.clear()
+            self._end_processes()
+            lost += [batch for batch in running if batch.turn[0] is project]
+            self._suspects.extend(batch for batch in running if batch.turn[0] is not project)
+        for batch in lost:
+            batch.failed(error)
+        if lost:
+            self._start()
 
     def stop(self) -> None:
         """Lets go of the queue, waits for what is under way, and ends the processes. Nothing is called back."""
@@ -223,14 +238,11 @@ class Pool:
         self._end_processes()
 
     def _end_processes(self) -> None:
-        """Ends every worker at once, and sees it end: two must never write one file."""
+        """Ends every worker at once."""
         self._begun = None
-        if self._executor is None:
-            return
-        for process in list((getattr(self._executor, "_processes", None) or {}).values()):
-            process.kill()
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._executor = None
+        if self._executor is not None:
+            worker_process.end(self._executor)
+            self._executor = None
 
     def _suspect_bystander(self, batch: Batch) -> None:
         batch.alone = True
@@ -238,14 +250,7 @@ class Pool:
 
     def _processes(self) -> Executor:
         if self._executor is None:
-            warm_up()
-            context = multiprocessing.get_context("forkserver")
-            self._executor = ProcessPoolExecutor(
-                self._workers,
-                mp_context=context,
-                initializer=prepare_worker,
-                initargs=(os.getpid(), self._address_space),
-            )
+            self._executor = worker_process.begin(self._workers, self._address_space)
         return self._executor
 
 
@@ -256,37 +261,6 @@ def _nothing() -> None:
 def _weather(error: Exception) -> Weather:
     """What is told of a batch that failed. A mistake of ours is a fault and tried again, for the service must go on."""
     return error if isinstance(error, OSError | CoatcheckError) else Mistake.of(error)
-
-
-def warm_up() -> None:
-    """Starts the process from which workers are forked, which imports what they need while the service does so too.
-
-    Not fork: the watcher's threads may hold locks. The fork server has none, and its children share its memory.
-    """
-    forbid_core_dumps()
-    forkserver.set_forkserver_preload(["__main__", "coatcheck.pool", "coatcheck.transform"])
-    forkserver.ensure_running()
-
-
-def prepare_worker(service: int, address_space: int) -> None:
-    """In each worker: signals are the service's business, memory has a limit, and no worker outlives the service."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    logging.disable(logging.CRITICAL)  # A worker answers, and says nothing: libraries quote values.
-    warnings.simplefilter("ignore")
-    threading.Thread(target=_end_with, args=(service,), daemon=True).start()
-    bind_memory(address_space)
-    forbid_core_dumps()
-
-
-def _end_with(service: int) -> None:
-    """Waits for the end of the service, however it comes, and ends this process then."""
-    try:
-        descriptor = os.pidfd_open(service)
-    except ProcessLookupError:
-        os._exit(1)
-    select.select([descriptor], [], [])
-    os._exit(1)
 
 
 def count_workers(setting: Literal["auto"] | int) -> int:

@@ -52,6 +52,11 @@ class Turns:
             self._waiting[project] = errands
         return batch
 
+    def take_out(self, project: Hashable) -> list[Batch]:
+        """All batches of a project."""
+        errands = self._waiting.pop(project, OrderedDict())
+        return [batch for batches in errands.values() for batch in batches]
+
     def clear(self) -> None:
         """Forgets all of them."""
         self._waiting.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ def _sshfs(behind: Path, mount: Path, own: Path) -> Sequence[str]:
     if server is None:
         pytest.skip("there is no sftp-server: run `sudo scripts/faults --install`")
     wrapper = own / "not-ssh"
-    wrapper.write_text(f"#!/bin/sh\nexec {server}\n")
+    wrapper.write_text(f"#!/bin/sh\necho $$ >'{own}/server'\nexec {server}\n")
     wrapper.chmod(0o755)
     return ["sshfs", "-f", "-o", f"ssh_command={wrapper},dcache_timeout=1", f"here:{behind}", os.fspath(mount)]
 
@@ -55,3 +56,14 @@ def mount_of(kind: str, behind: Path, mount: Path, own: Path) -> Iterator[None]:
         subprocess.run(["fusermount3", "-u", "-z", os.fspath(mount)], check=False, capture_output=True)
         process.terminate()
         process.wait(timeout=30)
+
+
+@contextmanager
+def hung(own: Path) -> Iterator[None]:
+    """The server behind sshfs does not answer any more, and fails in nothing either. ``own`` is the mount's."""
+    server = int((own / "server").read_text())
+    os.kill(server, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server, signal.SIGCONT)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from coatcheck.batches import Batches
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.pool import Lane, Pool
+from tests.acceptance.house import descendants, wait_until
 
 
 def noted(order: list[str], name: str, items: Sequence[Any]) -> list[Any]:
@@ -63,3 +67,28 @@ def test_an_exception_that_nobody_expected_is_a_fault_of_its_batch_and_quotes_no
     assert isinstance(error, Mistake)
     assert "KeyError in test_pool.py" in str(error)
     assert "Vandermeulen" not in str(error)
+
+
+def waits_for(path: Path, items: Sequence[Any]) -> list[Any]:
+    while not path.exists():
+        time.sleep(0.01)
+    return list(items)
+
+
+def test_a_project_that_is_given_up_fails_and_frees_its_workers_for_others(tmp_path: Path) -> None:
+    pool, failed, done = Pool("processes", 1, lambda: None), list[object](), list[Any]()
+    lung, other = Lane(pool), Lane(pool)
+    weather = CoatcheckError("it does not answer", "look at it")
+    for item in range(5):
+        lung.submit(waits_for, tmp_path / "never", [item], done.extend, failed.append, errand=item)
+    other.submit(waits_for, tmp_path, ["a"], done.extend, failed.append)
+    wait_until(lambda: descendants(os.getpid()), "a worker waits")
+
+    lung.give_up(weather)
+    wait_until(lambda: (pool.collect(), done)[1], "the other project goes on")
+    lung.submit(waits_for, tmp_path, ["b"], done.extend, failed.append)
+    wait_until(lambda: (pool.collect(), not pool.busy)[1], "and so does this one, when it tries again")
+
+    assert failed == [weather] * 5
+    assert done == ["a", "b"]
+    pool.stop()

@@ -25,7 +25,7 @@ def command(ctx: click.Context, once: bool, config_file: Path | None) -> None:
       coatcheck run --once
     """
     from coatcheck.config import load
-    from coatcheck.pool import warm_up
+    from coatcheck.worker_process import warm_up
 
     config = load(config_path(config_file))
     if config.executor == "processes":

@@ -88,6 +88,10 @@ class Inbox:
             times.append(max(settle_due, self.looked + gap))
         return min(times)
 
+    def is_due(self, now: float, settle_due: float | None) -> bool:
+        """Whether it is time to list it, or to glance at it."""
+        return now >= self.next_look(settle_due) or now - self._glanced >= _GLANCE_PERIOD
+
     def glance(self, now: float) -> None:
         """A quick look whether it is still the folder that is watched: one that is gone cannot ring."""
         if now - self._glanced >= _GLANCE_PERIOD:

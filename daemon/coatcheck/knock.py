@@ -1,0 +1,76 @@
+"""Whether a project's folders answer. A share whose server hangs gives no answer, and no error either.
+
+Whoever calls into it then waits for as long as that lasts, and often cannot even be killed. So a thread knocks first,
+and the loop, on which all projects depend, goes in only where it was answered a moment ago.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import cycle
+from pathlib import Path
+from typing import Final
+
+from coatcheck.errors import CoatcheckError
+
+AGAIN: Final = 0.25  # seconds until it is worth while to ask once more for an answer that has not come
+_COUNTS: Final = 0.05  # seconds for which an answer counts
+_MOMENT: Final = 0.05  # seconds that the loop waits for an answer: nearly all come at once
+_PATIENCE: Final = 10.0  # seconds after which silence is a fault, and not a disk that wakes up
+
+
+class Knock:
+    """Knocks at ``folders``, by what they are. ``now`` is the monotonic clock, in seconds.
+
+    ``give_up`` is told when one is silent for too long: workers may wait for it too.
+    """
+
+    def __init__(self, folders: Mapping[str, Path], give_up: Callable[[CoatcheckError], None]) -> None:
+        self._folders = dict(folders)
+        self._give_up = give_up
+        self._names = cycle(range(100))  # that no cache still knows: the server has to tell that there is no such file
+        self._at = ""  # which of them is being asked
+        self._answer: threading.Event | None = None  # that is awaited
+        self._asked = self._answered = float("-inf")
+
+    def answered(self, now: float) -> bool:
+        """Whether all folders answered lately, with an error perhaps. False: ask again after :data:`AGAIN` seconds.
+
+        Raises CoatcheckError where one has been silent for too long; the thread waits on.
+        """
+        if self._answer is None and now - self._answered < _COUNTS:
+            return True
+        answer = self._answer or self._ask(now)
+        if answer.wait(_MOMENT if now == self._asked else 0):
+            self._answer, self._answered = None, now
+            return True
+        if now - self._asked < _PATIENCE:
+            return False
+        shown = os.fsencode(self._folders[self._at]).decode(errors="replace")
+        error = CoatcheckError(
+            f"{self._at} {shown}: it does not answer",
+            "look at the server of its share, or at the disk; the project rests, and goes on by itself",
+        )
+        self._give_up(error)
+        raise error
+
+    @property
+    def silent(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._answer is not None
+
+    def _ask(self, now: float) -> threading.Event:
+        self._asked, self._answer = now, threading.Event()
+        self._at = next(iter(self._folders))
+        threading.Thread(target=self._knock, args=(self._answer,), daemon=True).start()
+        return self._answer
+
+    def _knock(self, answer: threading.Event) -> None:
+        for name, folder in self._folders.items():
+            self._at = name
+            with suppress(OSError):  # an error is an answer: the work that meets it will say it
+                (folder / f".coatcheck-{next(self._names)}").lstat()
+        answer.set()
