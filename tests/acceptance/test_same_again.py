@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance import studies
 from tests.acceptance.house import House, Service, alive, descendants, tree, wait_until
+from tests.acceptance.keyring import key_file
 
 STUDIES = 12
 SLICES = 25
@@ -71,6 +72,8 @@ def test_two_houses_with_one_key_give_the_same_outbox(undisturbed: House, tmp_pa
 
 def test_another_key_gives_other_names_throughout(undisturbed: House, tmp_path: Path) -> None:
     house = House(tmp_path / "house", profile="research")
+    key_file(house).unlink()
+    assert house.command("key", "new", "--project", "lung").returncode == 0
     drop_many(house)
     house.deliver(expect=3)
 

@@ -84,10 +84,14 @@ def test_a_project_that_is_given_up_fails_and_frees_its_workers_for_others(tmp_p
     other.submit(waits_for, tmp_path, ["a"], done.extend, failed.append)
     wait_until(lambda: descendants(os.getpid()), "a worker waits")
 
+    def collected(count: int) -> bool:
+        pool.collect()
+        return len(done) == count
+
     lung.give_up(weather)
-    wait_until(lambda: (pool.collect(), done)[1], "the other project goes on")
+    wait_until(lambda: collected(1), "the other project goes on")
     lung.submit(waits_for, tmp_path, ["b"], done.extend, failed.append)
-    wait_until(lambda: (pool.collect(), not pool.busy)[1], "and so does this one, when it tries again")
+    wait_until(lambda: collected(2), "and so does this one, when it tries again")
 
     assert failed == [weather] * 5
     assert done == ["a", "b"]
