@@ -30,6 +30,8 @@ ENVIRONMENT = {
     for key, value in os.environ.items()
     if not key.startswith(("COATCHECK", "NOTIFY_", "WATCHDOG_", "JOURNAL_", "CREDENTIALS_"))
 }
+_AS_INSTALLED = os.fspath(Path(__file__).parent / "as_installed")
+ENVIRONMENT["PYTHONPATH"] = os.pathsep.join(filter(None, [_AS_INSTALLED, ENVIRONMENT.get("PYTHONPATH")]))
 QUICK: Mapping[str, object] = {"file_settle": "0s", "study_settle": "200ms", "study_longest_wait": "1m"}
 TOP = frozenset({"executor", "workers", "state_dir", "key_dir"})
 PATIENCE = 30.0  # seconds until a test gives up
@@ -51,12 +53,15 @@ def coatcheck(*arguments: str | Path, before: Sequence[str] = (), **environ: str
 
 
 def wait_until(condition: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> None:
-    """Look until it is so. Fails with ``what`` after ``seconds``."""
+    """Look until it is so. Fails with ``what`` after ``seconds``. Half of the time is left to what is looked at."""
     end = time.monotonic() + seconds
-    while not condition():
+    while True:
+        begun = time.monotonic()
+        if condition():
+            return
         if time.monotonic() > end:
             raise AssertionError(f"in {seconds:g} s it did not come to this: {what}")
-        time.sleep(_STEP)
+        time.sleep(max(_STEP, time.monotonic() - begun))
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from tests.acceptance.house import House
 from tests.faults.crash import NEVER, drop_some, judge, killed, points, spread, traced
 from tests.faults.need import needs_strace
 
-PARTS, POINTS_IN_EACH = 6, 5
+PARTS, POINTS_IN_EACH = 6, 4
 
 
 @pytest.fixture(scope="module")
