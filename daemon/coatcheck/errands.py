@@ -70,7 +70,7 @@ class Errands:
             work = Resume(desk)
             self._resumes[name] = desk, work
         try:
-            if work is not None and work.step():
+            if work is not None and line.answers(now) and work.step():
                 self._resumes[name] = desk, None
                 line.inbox.rung = line.inbox.rung or work.moved
         except Exception as error:
@@ -106,6 +106,10 @@ class Errands:
         if line is None or line.bench.pool is not errand.desk.pool:
             self._errands.remove(errand)  # What was planned is carried out by the new line's resume.
             self._say(errand, "the configuration was read again meanwhile: ask again for what is left")
+            return
+        if not line.answers(now):
+            if line.fault:
+                self._say(errand, f"{line.fault}: it is tried again until it is done")
             return
         try:
             if not errand.work.step():

@@ -34,6 +34,7 @@ from coatcheck.single import SingleFile
 from coatcheck.weather import Fault, Weather
 
 READ_BATCH: Final = 100
+_SOON: Final = 0.05  # seconds
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
 _UNREADABLE: Final = "a file in the inbox cannot be read ({})"
 _READ_IT: Final = "give the service the right to read it, or look at the disk's health; others of its Study go on"
@@ -56,7 +57,7 @@ class Line:
         self._file_weather = Weather(bench, "file")  # by path
         self._examined_some = False
         self._outbox = Presence(bench.project.outbox)
-        self._knock = Knock(bench.project.folders, bench.pool.give_up)
+        self.knock = Knock(bench.project.folders, bench.pool)
         self._clock = clock
         self._once = once
         self._flush_now = False
@@ -70,10 +71,14 @@ class Line:
 
     def tick(self, now: float) -> None:
         """Does what can be done now. An inbox that is out of reach does not hold up what was taken from it."""
-        if self._idle(now) or not self._work_weather.attempt(_ANSWER, partial(self._knock.answered, now), now):
+        if self._idle(now) or not self.answers(now):
             return
         self._work_weather.attempt(_LINE, partial(self._work, now), now)
         self._inbox_weather.attempt(_LISTING, partial(self._look, now), now)
+
+    def answers(self, now: float) -> bool:
+        """Whether its folders answer, so that they may be touched. Where they do not, others get its workers."""
+        return self._work_weather.attempt(_ANSWER, partial(self.knock.answered, now), now)
 
     def _idle(self, now: float) -> bool:
         """Whether there is nothing to do, so that no folder needs to be touched."""
@@ -137,14 +142,13 @@ class Line:
 
     def next_call(self, now: float) -> float:
         """When :meth:`tick` has something to do again, if the pool and the doorbell are silent."""
-        if self._knock.silent:
+        if self.knock.silent:
             return max(self._work_weather.until(_ANSWER), now + AGAIN)
-        again = self._work_weather.next_try(now)
-        times = [again] if again is not None else []
+        times = [again] if (again := self._work_weather.next_try(now)) is not None else []
         if self._recovered:
             times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
             due = self._assembly.next_due()
-            times.extend([due] if due is not None and not self._once else [])
+            times.extend([max(due, now + _SOON)] if due is not None and not self._once else [])
         return min(times, default=now + 1)
 
     @property
@@ -202,7 +206,7 @@ class Line:
     def stop(self) -> None:
         """Leaves what is not staged yet, to be repeated at the next start."""
         self.inbox.stop()
-        for job in self._pieces.jobs:
+        for job in self._pieces.jobs if not self.knock.silent else ():
             job.give_up()
         self._pieces.jobs.clear()
 

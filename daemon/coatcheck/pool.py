@@ -16,9 +16,10 @@ from functools import partial
 from typing import Any, Literal
 
 from coatcheck import worker_process
+from coatcheck.aside import Aside
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.limits import ADDRESS_SPACE
-from coatcheck.turns import Batch, Turns, Weather
+from coatcheck.turns import Batch, Running, Turns, Weather
 
 _CRASHES = 2
 
@@ -55,9 +56,13 @@ class Lane:
 
         self._pool.submit(function, context, items, partial(end, done), partial(end, failed), turn=(self, errand))
 
-    def give_up(self, error: Weather) -> None:
-        """As :meth:`Pool.give_up`, for all that is this project's."""
-        self._pool.give_up(self, error)
+    def stand_still(self) -> None:
+        """As :meth:`Pool.stand_still`, for this project."""
+        self._pool.stand_still(self)
+
+    def go_on(self) -> None:
+        """As :meth:`Pool.go_on`, for this project."""
+        self._pool.go_on(self)
 
     def close(self) -> None:
         """Lets what is under way come to its end, and forgets about it."""
@@ -81,8 +86,10 @@ class Pool:
         self._wake = wake
         self._queue = Turns()
         self._suspects: deque[Batch] = deque()
-        self._running: dict[Future[Sequence[Any]], Batch] = {}
+        self._running: Running = {}
         self._executor: ProcessPoolExecutor | None = None
+        self._aside = Aside()
+        self._still: list[Batch] = []  # suspects of projects that stand still
         self._begun: Future[None] | None = None  # that the executor's first process has begun to work
 
     def submit(
@@ -105,7 +112,7 @@ class Pool:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is queued or under way."""
+        """Whether anything is queued or under way, but for what waits for silent folders."""
         return bool(self._queue or self._suspects or self._running)
 
     def collect(self) -> None:
@@ -113,37 +120,44 @@ class Pool:
         if self._kind == "inline":
             self._run_inline()
             return
-        broken = False
-        for future in [future for future in self._running if future.done()]:
-            batch = self._running.pop(future)
-            broken = self._finish(batch, future) or broken
-        if broken:
+        self._aside.collect(self._ended, self._suspect_bystander)
+        if self._ended(self._running):
             self._rebuild()
         self._start()
 
-    def give_up(self, project: Hashable, error: Weather) -> None:
-        """Calls ``failed`` for every batch of a project. Processes that wait for its folders may do so for ever: they
-        are ended, and what others had in hand is done again.
+    def stand_still(self, project: Hashable) -> None:
+        """Begins nothing more of a project, whose folders are silent. Processes that wait for them may do so for ever,
+        and cannot even be killed: they are left to it, and others get new ones. What they had in hand counts when it
+        comes.
         """
-        lost = self._queue.take_out(project)
-        lost += [batch for batch in self._suspects if batch.turn[0] is project]
+        self._queue.stand_still(project)
+        self._still += [batch for batch in self._suspects if batch.turn[0] is project]
         self._suspects = deque(batch for batch in self._suspects if batch.turn[0] is not project)
-        if any(batch.turn[0] is project for batch in self._running.values()):
-            running = list(self._running.values())
-            self._running.clear()
-            self._end_processes()
-            lost += [batch for batch in running if batch.turn[0] is project]
-            self._suspects.extend(batch for batch in running if batch.turn[0] is not project)
-        for batch in lost:
-            batch.failed(error)
-        if lost:
-            self._start()
+        if self._executor is not None and any(batch.turn[0] is project for batch in self._running.values()):
+            self._aside.put(self._executor, self._running)
+            self._executor, self._running, self._begun = None, {}, None
+        self._start()
+
+    def go_on(self, project: Hashable) -> None:
+        """Begins work of a project again."""
+        self._queue.go_on(project)
+        self._suspects.extend(batch for batch in self._still if batch.turn[0] is project)
+        self._still = [batch for batch in self._still if batch.turn[0] is not project]
+        self._start()
+
+    def _ended(self, running: Running) -> bool:
+        """Deals with the batches that have ended; True where a process died."""
+        broken = False
+        for future in [future for future in running if future.done()]:
+            broken = self._finish(running.pop(future), future) or broken
+        return broken
 
     def stop(self) -> None:
         """Lets go of the queue, waits for what is under way, and ends the processes. Nothing is called back."""
         self._queue.clear()
         self._suspects.clear()
         self._running.clear()
+        self._aside.kill()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
@@ -165,7 +179,7 @@ class Pool:
         if self._kind == "inline":
             self._wake()
             return
-        while (self._suspects or self._queue) and len(self._running) < (1 if self._suspects else self._workers + 1):
+        while (self._suspects or self._queue) and self._has_room():
             if self._suspects and not self._is_up():
                 return
             batch = (self._suspects or self._queue).popleft()
@@ -180,6 +194,15 @@ class Pool:
             future.add_done_callback(lambda _: self._wake())
             if batch.alone:
                 return
+
+    def _has_room(self) -> bool:
+        """Whether a batch may be handed in. One waits in the executor, so that no process has to; it is of a project
+        that has one in hand there, for it could wait behind folders that are silent.
+        """
+        if self._suspects or len(self._running) < self._workers:
+            return not (self._suspects and self._running)
+        near = {batch.turn[0] for batch in self._running.values()}
+        return len(self._running) == self._workers and self._queue.next() in near
 
     def _is_up(self) -> bool:
         """Whether there is a process to try a suspect in. One that ends while it begins is not the suspect's fault."""
@@ -228,7 +251,7 @@ class Pool:
         if len(batch.results) == len(batch.items):
             batch.done(batch.results)
         else:
-            self._suspects.append(batch)
+            self._suspect_bystander(batch)
 
     def _rebuild(self) -> None:
         """A broken executor takes all of its batches down; each of them becomes a suspect."""
@@ -238,15 +261,19 @@ class Pool:
         self._end_processes()
 
     def _end_processes(self) -> None:
-        """Ends every worker at once."""
+        """Ends every worker at once, and sees it end: two must never write one file."""
         self._begun = None
         if self._executor is not None:
-            worker_process.end(self._executor)
+            worker_process.kill(self._executor)
+            self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
 
     def _suspect_bystander(self, batch: Batch) -> None:
         batch.alone = True
-        self._suspects.append(batch)
+        if self._queue.stands_still(batch.turn[0]):
+            self._still.append(batch)
+        else:
+            self._suspects.append(batch)
 
     def _processes(self) -> Executor:
         if self._executor is None:

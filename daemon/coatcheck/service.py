@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,11 +117,7 @@ class Service:
             self._reload_asked = True
             self._bell.ring()
 
-        wanted: dict[int, Callable[[int, FrameType | None], None]] = {
-            signal.SIGTERM: stop,
-            signal.SIGINT: stop,
-            signal.SIGHUP: reload,
-        }
+        wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
         before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
         try:
             yield
@@ -196,10 +192,12 @@ class Service:
                 line.inbox.rung = True
         for line in self._lines.values():
             line.tick(now)
-        self._replace_retired()
+        self._replace_retired(now)
 
-    def _replace_retired(self) -> None:
+    def _replace_retired(self, now: float) -> None:
         """A line with old settings goes when nothing of it is under way; the new one repairs what it left."""
+        for line in self._retired:
+            line.answers(now)  # Where it does not, its workers must not be missed by others.
         ended = [line for line in self._retired if not line.bench.pool.under_way]
         for line in ended:
             self._retired.remove(line)
@@ -219,7 +217,7 @@ class Service:
         lines = list(self._lines.values())
         for line in lines:
             settled = not line.waiting_files() or elapsed > 2 * line.bench.project.file_settle + 2
-            if line.at_rest and settled and line.flush():
+            if line.at_rest and settled and not line.knock.silent and line.flush():
                 self._bell.ring()
         waiting = {line.name: line.waiting_files() for line in lines}
         patient = any(elapsed <= 2 * line.bench.project.file_settle + 2 for line in lines if waiting[line.name])
@@ -230,7 +228,7 @@ class Service:
                 print(f"coatcheck: {line.name}: still changing, left in the inbox: {shown(path)}", file=sys.stderr)
             for fault in line.faults:
                 print(f"coatcheck: {line.name}: {fault.what}: {fault.hint}", file=sys.stderr)
-        if any(line.fault for line in lines):
+        if any(line.fault for line in lines) or len(lines) < len(self._config.projects):
             return 1
         return 3 if any(line.quarantined for line in lines) else 0
 
@@ -269,7 +267,7 @@ class Service:
                 self._retired.append(self._lines.pop(name))
         self._config = config
         self._vault.use_keys(keys, keep=[line.name for line in self._retired])
-        self._replace_retired()
+        self._replace_retired(time.monotonic())
         self._make_lines(config, keys)
         self._rotations.resume(self._lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +28,15 @@ class Batch:
     alone: bool = False
 
 
+Running = dict[Future[Sequence[Any]], Batch]
+
+
 class Turns:
     """Batches that wait. Projects are served in turn, and the errands of one project too: none holds up another."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Hashable, OrderedDict[Hashable, deque[Batch]]] = OrderedDict()
+        self._still: dict[Hashable, OrderedDict[Hashable, deque[Batch]]] = {}  # projects that get no turn
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -39,7 +44,10 @@ class Turns:
     def append(self, batch: Batch) -> None:
         """Lets a batch wait behind those of its errand."""
         project, errand = batch.turn
-        self._waiting.setdefault(project, OrderedDict()).setdefault(errand, deque()).append(batch)
+        errands = self._still.get(project)
+        if errands is None:
+            errands = self._waiting.setdefault(project, OrderedDict())
+        errands.setdefault(errand, deque()).append(batch)
 
     def popleft(self) -> Batch:
         """The batch whose turn it is; its errand and its project go behind the others."""
@@ -52,11 +60,26 @@ class Turns:
             self._waiting[project] = errands
         return batch
 
-    def take_out(self, project: Hashable) -> list[Batch]:
-        """All batches of a project."""
-        errands = self._waiting.pop(project, OrderedDict())
-        return [batch for batches in errands.values() for batch in batches]
+    def stand_still(self, project: Hashable) -> None:
+        """Gives a project no turn from now on."""
+        if project not in self._still:
+            self._still[project] = self._waiting.pop(project, OrderedDict())
+
+    def stands_still(self, project: Hashable) -> bool:
+        """Whether a project gets no turn."""
+        return project in self._still
+
+    def next(self) -> Hashable:
+        """The project whose turn it is. There must be one."""
+        return next(iter(self._waiting))
+
+    def go_on(self, project: Hashable) -> None:
+        """Gives it its turns again."""
+        errands = self._still.pop(project, None)
+        if errands:
+            self._waiting[project] = errands
 
     def clear(self) -> None:
         """Forgets all of them."""
         self._waiting.clear()
+        self._still.clear()

@@ -11,13 +11,9 @@ import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
-from multiprocessing.connection import wait
-from typing import Final
 
 from coatcheck.dumps import forbid_core_dumps
 from coatcheck.limits import bind_memory
-
-_LAST_WORDS: Final = 2.0  # seconds
 
 
 def begin(workers: int, address_space: int) -> ProcessPoolExecutor:
@@ -31,19 +27,10 @@ def begin(workers: int, address_space: int) -> ProcessPoolExecutor:
     )
 
 
-def end(executor: ProcessPoolExecutor) -> None:
-    """Ends every process of it at once, and sees it end: two must never write one file.
-
-    A process that waits for a share that hangs cannot even be killed: it is left to die when the share answers, before
-    it does anything else.
-    """
-    processes = list((executor._processes or {}).values())
-    for process in processes:
+def kill(executor: ProcessPoolExecutor) -> None:
+    """Ends every process of it at once."""
+    for process in list((executor._processes or {}).values()):
         process.kill()
-    alive = [process.sentinel for process in processes]
-    while alive and (gone := wait(alive, _LAST_WORDS)):
-        alive = [one for one in alive if one not in gone]
-    executor.shutdown(wait=not alive, cancel_futures=True)
 
 
 def warm_up() -> None:

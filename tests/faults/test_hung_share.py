@@ -75,3 +75,28 @@ def test_workers_that_wait_for_a_share_that_hangs_are_replaced(tmp_path: Path, r
             assert set(service.workers()) - set(before)
         all_is_well_again(house, service, instances=len(dropped))
         report("the server of an inbox hangs while workers read", fired=1, **tally(house, dropped).numbers)
+
+
+@only_in_sweep
+@pytest.mark.parametrize("role", ["inbox", "quarantine"])
+def test_what_a_person_asks_for_meanwhile_is_answered_and_holds_up_nobody(
+    tmp_path: Path, role: str, report: Report
+) -> None:
+    house, behind, own = two_projects(tmp_path)
+    with mount_of("sshfs", behind, house.root / "lung" / role, own), house.service():
+        (house.inbox / "text").write_bytes(b"just text")
+        wait_until(lambda: house.refusals() == {"not-dicom": 1}, "it is refused")
+        with hung(own):
+            others_go_on(house)
+            asked = house.command("quarantine", "retry", "1")
+            assert asked.returncode == 1
+            assert "does not answer" in asked.stderr
+            house.configure("lung", study_settle="400ms")
+            assert house.command("reload").returncode == 0
+            house.drop("i", image(100, 2), project="heart")
+            wait_until(lambda: len(list((house.root / "heart" / "archive").rglob("i"))) == 1, "others go on")
+        wait_until(lambda: not house.line()["fault"], "the fault is over", seconds=60)
+        (house.inbox / "a").write_bytes(image(1, 1))
+        wait_until(lambda: len(house.delivered()) == 1, "it works again", seconds=60)
+        assert house.command("quarantine", "retry", "1").returncode == 0
+        report(f"asked for `quarantine retry` and `reload` while the {role} hangs", fired=2)

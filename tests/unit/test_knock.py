@@ -10,6 +10,7 @@ import pytest
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.knock import Knock
+from coatcheck.pool import Lane, Pool
 from tests.acceptance.house import wait_until
 
 
@@ -30,38 +31,65 @@ def slow(tmp_path: Path) -> Iterator[Slow]:
     Slow.let.set()
 
 
-def test_folders_that_are_there_and_folders_that_are_not_answer(tmp_path: Path) -> None:
-    given_up: list[CoatcheckError] = []
-    knock = Knock({"inbox": tmp_path, "outbox": tmp_path / "nowhere"}, given_up.append)
+@pytest.fixture
+def lane() -> Lane:
+    """A project's way into a pool."""
+    return Lane(Pool("inline", 1, lambda: None))
+
+
+def works(lane: Lane) -> bool:
+    """Whether a batch of the project is begun."""
+    done: list[object] = []
+    lane.submit(lambda context, items: items, None, [1], done.extend, done.append)
+    while lane._pool.busy:
+        lane._pool.collect()
+    return bool(done)
+
+
+def test_folders_that_are_there_and_folders_that_are_not_answer(tmp_path: Path, lane: Lane) -> None:
+    knock = Knock({"inbox": tmp_path, "outbox": tmp_path / "nowhere"}, lane)
 
     assert knock.answered(1.0)
     assert not knock.silent
-    assert not given_up
+    assert works(lane)
 
 
-def test_a_folder_that_is_silent_is_waited_for_then_named_and_heard_when_it_answers(slow: Slow) -> None:
-    given_up: list[CoatcheckError] = []
-    knock = Knock({"inbox": slow, "outbox": slow}, given_up.append)
+def test_a_folder_that_is_silent_is_waited_for_then_named_and_heard_when_it_answers(slow: Slow, lane: Lane) -> None:
+    knock = Knock({"inbox": slow, "outbox": slow}, lane)
     before = threading.active_count()
 
     assert not knock.answered(100.0)
     assert knock.silent
     assert not knock.answered(109.9)
+    assert works(lane)
     with pytest.raises(CoatcheckError, match=r"^inbox .*: it does not answer"):
         knock.answered(110.1)
-    assert len(given_up) == 1
+    assert not works(lane)
 
     Slow.let.set()
     wait_until(lambda: threading.active_count() == before, "it has answered")
     assert knock.answered(111.0)
-    assert not knock.silent
+    assert works(lane)
 
 
-def test_one_answer_is_asked_for_at_a_time(slow: Slow) -> None:
-    knock = Knock({"inbox": slow}, lambda error: None)
+def test_one_answer_is_asked_for_at_a_time(slow: Slow, lane: Lane) -> None:
+    knock = Knock({"inbox": slow}, lane)
     before = threading.active_count()
 
     for now in range(5):
         assert not knock.answered(float(now))
 
     assert threading.active_count() == before + 1
+
+
+def test_a_thread_that_cannot_start_is_tried_again(tmp_path: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    knock = Knock({"inbox": tmp_path}, lane)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
+        broken.setattr(threading.Thread, "start", refuse)
+        knock.answered(1.0)
+
+    assert knock.answered(2.0)

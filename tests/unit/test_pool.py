@@ -75,24 +75,54 @@ def waits_for(path: Path, items: Sequence[Any]) -> list[Any]:
     return list(items)
 
 
-def test_a_project_that_is_given_up_fails_and_frees_its_workers_for_others(tmp_path: Path) -> None:
-    pool, failed, done = Pool("processes", 1, lambda: None), list[object](), list[Any]()
+def test_a_project_that_stands_still_keeps_its_workers_and_others_get_new_ones(tmp_path: Path) -> None:
+    pool, failed, done = Pool("processes", 2, lambda: None), list[object](), list[Any]()
     lung, other = Lane(pool), Lane(pool)
-    weather = CoatcheckError("it does not answer", "look at it")
     for item in range(5):
-        lung.submit(waits_for, tmp_path / "never", [item], done.extend, failed.append, errand=item)
+        lung.submit(waits_for, tmp_path / "answer", [item], done.extend, failed.append, errand=item)
     other.submit(waits_for, tmp_path, ["a"], done.extend, failed.append)
-    wait_until(lambda: descendants(os.getpid()), "a worker waits")
+    wait_until(has_a_worker, "workers wait")
 
     def collected(count: int) -> bool:
         pool.collect()
         return len(done) == count
 
-    lung.give_up(weather)
+    lung.stand_still()
     wait_until(lambda: collected(1), "the other project goes on")
-    lung.submit(waits_for, tmp_path, ["b"], done.extend, failed.append)
-    wait_until(lambda: collected(2), "and so does this one, when it tries again")
+    assert done == ["a"]
+    assert not pool.busy
+    (tmp_path / "answer").touch()
+    lung.go_on()
+    wait_until(lambda: collected(6), "and so does this one when it is answered, with nothing done twice")
 
-    assert failed == [weather] * 5
-    assert done == ["a", "b"]
+    assert done[0] == "a"
+    assert sorted(done[1:]) == [0, 1, 2, 3, 4]
+    assert failed == []
+    assert not pool._aside._waiting
     pool.stop()
+
+
+def test_a_worker_that_dies_while_it_stands_aside_is_no_loss(tmp_path: Path) -> None:
+    pool, failed, done = Pool("processes", 1, lambda: None), list[object](), list[Any]()
+    lung = Lane(pool)
+    lung.submit(waits_for, tmp_path / "answer", ["a"], done.extend, failed.append)
+    wait_until(has_a_worker, "a worker waits")
+    lung.stand_still()
+    for process in pool._aside._waiting[0][0]._processes.values():
+        process.kill()
+        process.join()
+    (tmp_path / "answer").touch()
+    lung.go_on()
+
+    def collected() -> bool:
+        pool.collect()
+        return bool(done)
+
+    wait_until(collected, "it is done again")
+    assert done == ["a"]
+    assert failed == []
+    pool.stop()
+
+
+def has_a_worker() -> bool:
+    return len(descendants(os.getpid())) > 2  # beside the fork server and its tracker
