@@ -14,7 +14,7 @@ from typing import Final, Literal
 from coatcheck.check_unit import credential
 from coatcheck.config import Config, Problem, Project
 from coatcheck.config_overlap import find_overlaps, used_paths
-from coatcheck.custody import refuse_destroyed
+from coatcheck.custody import refuse_destroyed, vouch_for
 from coatcheck.errors import CoatcheckError, InboxFault, KeyFileError, StateError
 from coatcheck.installed_unit import Installed
 from coatcheck.intake.folder import file_system
@@ -150,7 +150,9 @@ def _key(config: Config, project: Project, credentials: Path | None, installed: 
     try:
         with suppress(StateError):  # The vault of a service that is newer, or somebody else's.
             refuse_destroyed(config, project.name)
-        read_key(path, credentials)
+        key = read_key(path, credentials)
+        with suppress(StateError):
+            vouch_for(config, project.name, key)
     except KeyFileError as error:
         command = f"coatcheck key new --config {shlex.quote(str(config.path))} --project {project.name}"
         missing = not os.path.lexists(path) and "is missing" in error.what

@@ -139,7 +139,7 @@ class _Look:
         if closed is not None:
             hint = f"let it pass {closed}: `setfacl -m u:{user}:x {shlex.quote(str(closed))}`"
         elif key[-1] == "inbox":
-            hint = f"share it by a group: `chgrp {group} {where} && chmod 2770 {where}`"
+            hint = f"`setfacl -m u:{user}:rwx,d:u:{user}:rwx {where}`; who fetches results must not get in"
         else:
             hint = f"`chown {user}:{group} {where}`"
         self.say(key, f"cannot be used by {user}, the user of {UNIT}", hint)

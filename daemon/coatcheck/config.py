@@ -45,7 +45,7 @@ def find_config(option: Path | None, environ: Mapping[str, str], cwd: Path) -> P
     if named is not None:
         return cwd / named
     for path in (cwd / "coatcheck.yaml", SYSTEM_CONFIG):
-        if path.is_file():
+        if os.path.isfile(path):  # One that cannot be looked at is none, as in a folder of another user.
             return path
     error = CoatcheckError(
         "there is no configuration", "name one with `--config FILE`, or make one with `coatcheck init`"

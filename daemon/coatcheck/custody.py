@@ -93,6 +93,14 @@ def refuse_destroyed(config: Config, name: str, vault: Vault | None = None) -> N
     raise error
 
 
+def vouch_for(config: Config, name: str, key: ProjectKey) -> None:
+    """Raises KeyFileError where the key is not the vault's, StateError where the vault cannot be asked."""
+    path = config.state_dir / "vault.db"
+    if os.path.exists(path):
+        with closing(Vault.open(path, {name: key}, readonly=True)) as vault:
+            vault.vouch(name, key)
+
+
 def left_files(config: Config, name: str) -> list[Path]:
     """The files in ``key_dir`` that hold the project's secrets: its key, and what an interrupted rotation left."""
     path = key_path(config.key_dir, name, None)
@@ -123,7 +131,7 @@ def make_key(config: Config, name: str, randomness: Callable[[int], bytes]) -> P
 
 def _destroyed(state_dir: Path, name: str) -> str | None:
     path = state_dir / "vault.db"
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     with closing(Vault.open(path, {}, readonly=True)) as vault:
         return vault.destroyed(name)

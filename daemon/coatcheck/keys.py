@@ -197,7 +197,7 @@ def _read(path: Path, *, trusted: bool) -> bytes:
         hint = f"run `coatcheck key new --project {path.stem}` to make a key, or restore it from your copy"
         raise KeyFileError(f"the key file {path} is missing", hint) from None
     except OSError as error:
-        if path.is_symlink():
+        if os.path.islink(path):
             raise KeyFileError(f"the key file {path} is a link", "put the file itself there") from None
         hint = "make it readable for the user of the service"
         raise KeyFileError(f"the key file {path} cannot be read ({error.strerror})", hint) from None

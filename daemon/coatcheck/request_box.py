@@ -81,6 +81,11 @@ def ask(
         raise StateError("the running service takes no requests", "it is of an older version: restart it") from None
     except PermissionError:
         raise CoatcheckError("the service belongs to another user", "run this as that user, or as root") from None
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(folder / f"{name}{_NEW}")
+        what = f"{folder} cannot be written to ({error.strerror})"
+        raise StateError(what, "make room there, and try again") from None
     end = clock() + timeout
     answer = folder / f"{name}{_ANSWER}"
     while (said := _read(answer)) is None:

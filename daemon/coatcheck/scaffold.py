@@ -18,8 +18,8 @@ from coatcheck.keys import key_path
 from coatcheck.scaffold_text import indented, project_text, quoted_key, top_text, with_project
 
 _TAKEN: Final = ("state", "keys")  # folders of our own beside those of the projects
-# These hold originals or what belongs to them, so nobody but the service's user and group looks in.
-_MODES: Final = {"state_dir": 0o750, "key_dir": 0o700, "quarantine": 0o750, "archive": 0o750}
+# Originals name the patients: those who fetch results are members of the service's group, and may not look at them.
+_MODES: Final = {"state_dir": 0o750, "key_dir": 0o700, "quarantine": 0o700, "archive": 0o700}
 
 
 @dataclass(slots=True)

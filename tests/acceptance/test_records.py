@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance import studies
 from tests.acceptance.house import House, coatcheck
+from tests.acceptance.keyring import key_file
 
 
 @pytest.fixture
@@ -87,6 +88,18 @@ def test_exit_codes_are_those_that_scripts_rely_on(house: House, tmp_path: Path)
     house.configure(profile="none-such")
     assert house.command("check").returncode == 78
     assert house.once().returncode == 78
+
+
+def test_a_pass_that_leaves_a_project_out_fails(tmp_path: Path) -> None:
+    house = House(tmp_path / "house", "lung", "heart")
+    key_file(house, "heart").unlink()
+    house.drop("a", studies.instance(1, 1))
+
+    done = house.once()
+
+    assert done.returncode == 1
+    assert "heart.key is missing" in done.stderr
+    assert len(house.delivered()) == 1
 
 
 def test_a_pass_whose_inbox_is_missing_fails_and_names_the_project(house: House) -> None:

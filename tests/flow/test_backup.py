@@ -76,7 +76,8 @@ def restore(house: House, folder: Path, *names: str) -> None:
         if name in (names or (name,)):
             for path in house.state.glob(f"{name}*"):
                 path.replace(aside / path.name)
-            command = f"install -m {mode} {name} {house.state / name}"
+            owner = f"-o {house.state.owner()} -g {house.state.group()}"
+            command = f"install {owner} -m {mode} {name} {house.state / name}"
             assert command in (folder / "RESTORE.txt").read_text()
             subprocess.run(command.split(), cwd=folder, check=True)
 

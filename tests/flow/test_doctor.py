@@ -244,7 +244,7 @@ BROKEN: dict[str, tuple[Callable[[House], object], str]] = {
         lambda house: (house.quarantine / "not-dicom" / "unassigned" / "new").touch(),
         "note quarantine: 1 files lie in the quarantine that no refusal knows",
     ),
-    "another key": (_other_key, "problem keys: its key is not the one that it began with"),
+    "another key": (_other_key, "problem keys: the key of project lung is not the one that it began with"),
     "no key": (lambda house: (house.root / "keys/lung.key").unlink(), "problem keys: the key file"),
     "a sealed value that was changed": (_flip_original, "problem keys: a sealed value of project lung"),
     "an audit row that was changed": (
@@ -277,6 +277,14 @@ def test_what_is_broken_is_found(house: House, kind: str) -> None:
     assert not [one for one in found if PATIENT in one or "unexpected" in one]
 
 
+def test_a_wrong_key_is_one_finding_and_no_word_against_the_records(house: House) -> None:
+    _other_key(house)
+
+    found = grave(look(house, thorough=True))
+
+    assert len(found) == 1, found
+
+
 def test_what_was_collected_is_no_fault(house: House) -> None:
     shutil.rmtree(results(house)[0].parents[1])
     for path in results(house)[1].parents[1].rglob("*.dcm"):
@@ -301,7 +309,7 @@ def test_rights_and_leftovers_are_mended_where_no_service_runs_and_nowhere_else(
     looked = house.command("doctor", "--only-look")
 
     assert looked.returncode == 1
-    assert "it is mended by `coatcheck doctor` while no service runs" in looked.stdout
+    assert "`coatcheck doctor`, run by the owner of state_dir while no service runs, mends it" in looked.stdout
     assert given_up.exists() and half.exists()
     assert {path.stat().st_mode & 0o777 for path in open_ones} == {0o666}
 

@@ -120,6 +120,7 @@ def test_a_copy_from_before_the_rotation_runs_nothing(house: House) -> None:
         done = house.command(*arguments)
         assert "lacks sealing key 2" in done.stderr, arguments
         assert done.stdout == ""
+    assert "projects.lung: the key of project lung lacks sealing key 2" in house.command("check").stdout
 
 
 def test_the_running_service_rotates_while_it_delivers_and_is_asked(house: House) -> None:

@@ -283,6 +283,8 @@ def test_no_configuration_at_all_names_the_command_that_makes_one(tmp_path: Path
     with pytest.raises(CoatcheckError, match="coatcheck init") as caught:
         find_config(None, {}, tmp_path)
     assert caught.value.exit_code == 78
+    with pytest.raises(CoatcheckError, match="coatcheck init"):  # nor is one that cannot be looked at
+        find_config(None, {}, tmp_path / ("x" * 300))
 
 
 def test_subjects_are_hashed_unless_the_project_says_otherwise(tmp_path: Path) -> None:

@@ -118,6 +118,11 @@ def test_a_link_to_a_key_is_refused(written: Path, tmp_path: Path) -> None:
         read_key(tmp_path / "link.key")
 
 
+def test_a_key_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="cannot be read"):
+        read_key(tmp_path / ("x" * 300) / "lung.key")
+
+
 def test_a_pipe_or_a_folder_in_place_of_a_key_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.key", 0o600)
     (tmp_path / "folder.key").mkdir(0o700)

@@ -28,6 +28,13 @@ class Clock:
             self._at_sleep()
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "requests").touch()
+
+    with pytest.raises(CoatcheckError, match=r"cannot be written to .*: make room there"):
+        ask(tmp_path, {})
+
+
 def test_a_request_is_taken_once_and_its_answer_comes_back(tmp_path: Path) -> None:
     box = RequestBox(tmp_path)
     taken: list[dict[str, object]] = []

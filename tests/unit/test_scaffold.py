@@ -48,7 +48,8 @@ def test_a_new_configuration_gets_its_projects_keys_and_folders(tmp_path: Path) 
         assert {path.name for path in (tmp_path / name).iterdir()} == {"inbox", "outbox", "quarantine", "archive"}
     assert config.state_dir == tmp_path / "state"
     assert config.state_dir.is_dir()
-    assert config.key_dir.stat().st_mode & 0o777 == 0o700
+    for private in (config.key_dir, tmp_path / "lung/archive", tmp_path / "lung/quarantine"):
+        assert private.stat().st_mode & 0o777 == 0o700
     keys = [read_key(tmp_path / "keys" / f"{name}.key") for name in ("lung", "heart")]
     assert keys[0].pseudonym_secret != keys[1].pseudonym_secret
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from coatcheck.backup.contents import Content
@@ -25,11 +26,12 @@ To restore
  3. Move the old records away, and keep them; ALL six of them, for a -wal beside another database destroys it:
         mkdir -m 700 {aside}
         mv {state}/{{ledger,vault}}.db* {aside}/
- 4. Put these in their place, both of them, as the user of the service:
+ 4. Put these in their place, both of them, as root, for the user of the service:
 {install}
  5. Put back what else was lost, each where it was:
 {others}
- 6. Put the keys back from your own copy: {keys}/NAME.key, mode 0600.
+ 6. Put the keys of this backup's time back from your own copy: {keys}/NAME.key, mode 0600, for the user of the service.
+    One that systemd hands over sealed is sealed anew from that copy. A key that was destroyed since stays away.
  7. Where a project numbers its patients (`subjects: {{kind: sequential}}`): write a `start` above every number that was
     ever given. Until then new patients get no number, because numbers given after this backup are not known here.
  8. Look at everything:              coatcheck doctor --thorough
@@ -53,9 +55,10 @@ What was done after {made} is not known to these records
 def restore_text(config: Config, contents: Iterable[Content], made: str) -> str:
     """The steps, with the paths of this configuration."""
     state = shlex.quote(str(config.state_dir))
+    owner = _owner(config.state_dir)
     rights = {one.source: f"{one.mode:04o}" for one in contents}
     databases = [
-        f"        install -m {rights[str(config.state_dir / name)]} {name} {state}/{name}"
+        f"        install {owner} -m {rights[str(config.state_dir / name)]} {name} {state}/{name}"
         for name in ("ledger.db", "vault.db")
     ]
     others = [
@@ -71,3 +74,12 @@ def restore_text(config: Config, contents: Iterable[Content], made: str) -> str:
         install="\n".join(databases),
         others="\n".join(others),
     )
+
+
+def _owner(folder: Path) -> str:
+    """The options of install(1) by which what it puts in place belongs to who owns a folder."""
+    status = folder.stat()
+    try:
+        return f"-o {folder.owner()} -g {folder.group()}"
+    except KeyError:  # a user or group without a name
+        return f"-o {status.st_uid} -g {status.st_gid}"

@@ -28,7 +28,7 @@ _LOOKS: Final[Sequence[tuple[str, Callable[[Visit], Iterator[Finding]]]]] = (
     ("originals", originals.look),
 )
 _SEALED: Final = ("pair", "keys", "originals")  # what is looked at with the keys
-_LATER: Final = "it is mended by `coatcheck doctor` while no service runs"
+_LATER: Final = "`coatcheck doctor`, run by the owner of state_dir while no service runs, mends it"
 
 
 def examine(settings: Settings, *, mend: bool) -> Iterator[Finding]:
@@ -82,9 +82,17 @@ def _records(settings: Settings, service: Service) -> Iterator[Finding]:
             return
         with closing(vault):
             destroyed = vault.destroyed_projects()
-            yield from keys.look_at_files(settings, service, faults, destroyed)
+            yield from keys.look_at_files(settings, service, faults, destroyed, vault)
+            fit, unfit = keys.sort_out(vault, found, destroyed)
             visit = Visit(
-                settings=settings, service=service, ledger=ledger, vault=vault, keys=found, destroyed=destroyed
+                settings=settings,
+                service=service,
+                ledger=ledger,
+                vault=vault,
+                found=found,
+                keys=fit,
+                unfit=unfit,
+                destroyed=destroyed,
             )
             for name, look in _LOOKS:
                 yield from _unless_rotated(visit, name, look)

@@ -15,8 +15,10 @@ from coatcheck.doctor.visit import Settings, Visit
 from coatcheck.errors import CoatcheckError, KeyFileError
 from coatcheck.keys import ProjectKey, key_path, read_key
 from coatcheck.service_lock import Service
+from coatcheck.vault.inspect import VaultInspection
 
 _BACK: Final = "restore the key file from your copy; without it nothing can be traced back"
+_LOST: Final = "if systemd hands it over, run this with it as systemd/README.md shows; else restore it from your copy"
 
 
 def read_keys(settings: Settings) -> tuple[dict[str, ProjectKey], dict[str, KeyFileError]]:
@@ -31,8 +33,27 @@ def read_keys(settings: Settings) -> tuple[dict[str, ProjectKey], dict[str, KeyF
     return keys, faults
 
 
+def sort_out(
+    vault: VaultInspection, found: Mapping[str, ProjectKey], destroyed: Mapping[str, str]
+) -> tuple[dict[str, ProjectKey], dict[str, KeyFileError]]:
+    """Keys that are the vault's, and why others are not: what these cannot open says nothing of the records."""
+    fit, unfit = {}, {}
+    for name, key in found.items():
+        try:
+            if name not in destroyed:
+                vault.vouch(name, key)
+            fit[name] = key
+        except KeyFileError as error:
+            unfit[name] = error
+    return fit, unfit
+
+
 def look_at_files(
-    settings: Settings, service: Service, faults: Mapping[str, KeyFileError], destroyed: Mapping[str, str]
+    settings: Settings,
+    service: Service,
+    faults: Mapping[str, KeyFileError],
+    destroyed: Mapping[str, str],
+    vault: VaultInspection,
 ) -> Iterator[Finding]:
     """Keys that are not there, or cannot be read by this user while the service has them."""
     for name in settings.projects:
@@ -41,7 +62,7 @@ def look_at_files(
             yield Finding(level=Level.OK, check="keys", project=name, what=what)
         elif name in faults:
             path = key_path(settings.config.key_dir, name, settings.credentials)
-            hint, level = faults[name].hint, Level.PROBLEM
+            hint, level = _LOST if vault.is_known(name) else faults[name].hint, Level.PROBLEM
             if name in service.projects and not os.access(path, os.R_OK):
                 hint, level = "what is sealed was not looked at: run this as a user who can read it", Level.NOTE
             elif _is_open(path):  # said with the files
@@ -60,7 +81,7 @@ def _is_open(path: Path) -> bool:
 
 def was_rotated(visit: Visit) -> bool:
     """Whether a key is another one by now: what could not be opened then says nothing."""
-    return read_keys(visit.settings)[0] != visit.keys
+    return read_keys(visit.settings)[0] != visit.found
 
 
 def look(visit: Visit) -> Iterator[Finding]:
@@ -72,15 +93,13 @@ def look(visit: Visit) -> Iterator[Finding]:
 
 
 def _strange(visit: Visit) -> Iterator[Finding]:
-    for name, key in visit.keys.items():
-        if name not in visit.destroyed and visit.vault.knows_key(name, key) is False:
-            what = "its key is not the one that it began with"
-            yield Finding(level=Level.PROBLEM, check="keys", project=name, what=what, hint=_BACK)
+    for name, error in visit.unfit.items():
+        yield Finding(level=Level.PROBLEM, check="keys", project=name, what=error.what, hint=error.hint)
 
 
 def _closed(visit: Visit) -> Iterator[Finding]:
-    """One row for each sealing key that does not open."""
-    foreign: set[str] = set()
+    """One finding for each thing that is wrong with a project's sealed rows."""
+    foreign, told = set[str](), set[tuple[str, str]]()
     for one in visit.vault.specimens():
         if one.project in visit.destroyed or not visit.concerns(one.project):
             continue
@@ -90,7 +109,9 @@ def _closed(visit: Visit) -> Iterator[Finding]:
         try:
             visit.vault.open_specimen(one)
         except CoatcheckError as error:
-            yield Finding(level=Level.PROBLEM, check="keys", project=one.project, what=error.what, hint=_BACK)
+            if (one.project, error.what) not in told:
+                told.add((one.project, error.what))
+                yield Finding(level=Level.PROBLEM, check="keys", project=one.project, what=error.what, hint=_BACK)
     for name in sorted(foreign - visit.projects.keys()):
         what = "the vault holds mappings of it, and the configuration does not name it"
         yield Finding(level=Level.NOTE, check="keys", project=name, what=what, hint="keep its key")

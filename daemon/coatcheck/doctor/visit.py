@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.config import Config, Project
+from coatcheck.errors import KeyFileError
 from coatcheck.keys import ProjectKey
 from coatcheck.ledger.inspect import LedgerInspection
 from coatcheck.service_lock import Service
@@ -53,7 +54,9 @@ class Visit:
     service: Service
     ledger: LedgerInspection
     vault: VaultInspection
-    keys: Mapping[str, ProjectKey] = field(repr=False)
+    found: Mapping[str, ProjectKey] = field(repr=False)  # all keys that could be read
+    keys: Mapping[str, ProjectKey] = field(repr=False)  # those of them that are the vault's
+    unfit: Mapping[str, KeyFileError]  # why the others are not
     destroyed: Mapping[str, str]  # the projects whose key was destroyed, and when
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ from typing import Final
 from coatcheck import integrity
 from coatcheck.database import CHUNK, marks
 from coatcheck.integrity import Soundness
-from coatcheck.keys import ProjectKey
 from coatcheck.vault import Vault
 from coatcheck.vault.mappings import place_of
-from coatcheck.vault.proofs import proof_of
 from coatcheck.vault.rows import Kind
 from coatcheck.vault.sealing import decode, encode, fingerprint
 
@@ -33,7 +30,6 @@ _SEALED = """
     GROUP BY 1, 2, 3
 """
 _TABLES: Final = {"mappings": ("kind", ""), "files": ("''", ""), "audit": ("''", "AND key_number > 0")}
-_PROOFS = "SELECT proof FROM proofs WHERE project = ?"
 _DESTROYED = "SELECT project, at FROM destroyed"
 
 
@@ -108,11 +104,6 @@ class VaultInspection(Vault):
             for column in ("original", "replacement"):
                 place = place_of(Kind(one.kind), column)
                 decode(self._seal(one.project).open(place, found[0]["key_number"], found[0][column]))
-
-    def knows_key(self, project: str, key: ProjectKey) -> bool | None:
-        """Whether this is the key that the project began with; None where it has not begun."""
-        found = self._rows(_PROOFS, (project,))
-        return hmac.compare_digest(found[0]["proof"], proof_of(key)) if found else None
 
     def destroyed_projects(self) -> dict[str, str]:
         """The projects whose key was destroyed, and when."""
