@@ -23,6 +23,7 @@ from coatcheck.files import copy_span, fingerprint, open_folder, open_original
 from coatcheck.folders import Touched, enter, has_name, in_the_way
 from coatcheck.model import Fingerprint
 
+_OWN = {Fate.QUARANTINE: 2, Fate.ARCHIVE: 1}  # REASON/TICKET or TICKET; the rest of a destination was dropped
 _NUMBERED = 100  # so many equal names get a number, further ones a digest
 _LONGEST_PATH = 4000  # bytes; no program can open a longer one by its path
 _LONGEST_NAME = 255
@@ -96,11 +97,25 @@ def _one(context: Places, planned: PlannedFile, touched: Touched) -> FateState:
             return FateState.DONE  # It was dealt with before a crash, or somebody took it back.
         original = _Original(parent=parent, name=name, mark=planned.fingerprint)
         if not original.unchanged():
-            return FateState.SUPERSEDED
+            return FateState.DONE if _is_moved(context, planned) else FateState.SUPERSEDED
         touched.note(parent)
         if planned.fate is Fate.DELETE:
             return original.remove()
         return _move(original, _root(context, planned.fate), planned, touched)
+
+
+def _is_moved(context: Places, planned: PlannedFile) -> bool:
+    """Whether the file lies where it was to go, moved before a crash: another one has taken its name since."""
+    if planned.fate not in _OWN:
+        return False
+    root, own, mark = _root(context, planned.fate), _OWN[planned.fate], planned.fingerprint
+    with suppress(FileNotFoundError, NotADirectoryError), open_folder(root) as base:
+        *folders, name = _short(root, base, planned.destination.split("/"), own)
+        with open_folder("/".join(folders) or ".", beneath=base) as target:
+            for candidate in _names(name, mark):
+                if fingerprint(os.stat(candidate, dir_fd=target, follow_symlinks=False))[:2] == mark[:2]:
+                    return True  # by device and inode
+    return False
 
 
 def _root(context: Places, fate: Fate) -> Path:
@@ -113,7 +128,7 @@ def _root(context: Places, fate: Fate) -> Path:
 
 def _move(original: _Original, root: Path, planned: PlannedFile, touched: Touched) -> FateState:
     """Moves a file below ``root``. A name that is taken gets a number, unless it holds the same content."""
-    own = 2 if planned.fate is Fate.QUARANTINE else 1  # REASON/TICKET or TICKET; the rest was dropped
+    own = _OWN[planned.fate]
     with open_folder(root) as base:
         *folders, name = _short(root, base, planned.destination.split("/"), own)
         with _way(root, base, folders, own if planned.fate is Fate.QUARANTINE else 0) as target:

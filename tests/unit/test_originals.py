@@ -83,6 +83,26 @@ def test_what_is_sent_again_right_before_the_rename_goes_back_to_the_inbox(
     assert file.read_bytes() == b"corrected"
 
 
+@pytest.mark.parametrize("fate", [Fate.ARCHIVE, Fate.QUARANTINE])
+def test_a_file_that_was_moved_before_a_crash_is_done_with_though_its_name_was_taken_again(
+    places: Places, fate: Fate
+) -> None:
+    (places.inbox / "sub").mkdir()
+    (places.inbox / "sub/a").write_bytes(b"first")
+    plan = planned(places, "sub/a", "R/T/sub/a", fate)
+    assert carry_out(places, [plan]) == [FateState.DONE]
+    (places.inbox / "sub/a").write_bytes(b"again")
+
+    assert carry_out(places, [plan]) == [FateState.DONE]
+
+    assert (places.inbox / "sub/a").read_bytes() == b"again"
+    (places.inbox / "sub/b").write_bytes(b"never moved")
+    plan = planned(places, "sub/b", "R/T/sub/b", fate)
+    (places.inbox / "new").write_bytes(b"another one")
+    (places.inbox / "new").rename(places.inbox / "sub/b")
+    assert carry_out(places, [plan]) == [FateState.SUPERSEDED]
+
+
 def test_one_file_that_cannot_be_moved_does_not_hold_up_the_batch(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
