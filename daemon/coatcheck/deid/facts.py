@@ -192,7 +192,7 @@ class FactReader:
 
     def _charset(self, found: Element) -> tuple[str, ...]:
         value = self._window.bytes(found.value, min(found.value_end, found.value + LONGEST_SET))
-        if not is_set(value):
+        if found.vr not in ("CS", "UN") or not is_set(value):
             raise Refused(Reason.MALFORMED, tag_text(CHARACTER_SET))  # Text cannot be read with certainty.
         return encodings_of(value)
 
