@@ -43,8 +43,9 @@ def test_days_of_work_leave_the_service_as_it_was(tmp_path: Path, sweep: bool, r
     assert after <= 1.3 * before + 200
     before, after = trend.each(attrgetter("log"), attrgetter("studies"))
     assert after <= 1.3 * before
-    before, after = trend.middle(attrgetter("seconds"))
-    assert after <= 3 * before + 0.005
+    if sweep:  # The cost of a listing is time, which a few samples beside other tests do not tell.
+        before, after = trend.middle(attrgetter("seconds"))
+        assert after <= 3 * before + 0.005
     last = run.samples[-1]
     assert last.log / last.studies < 1000
     report("an Instance among those of days", fired=run.instances)
