@@ -155,12 +155,12 @@ def test_an_export_of_many_rows_keeps_their_order(vault: Vault) -> None:
 
 def test_the_uids_of_a_study_of_2000_files_take_little_time(vault: Vault) -> None:
     uids = {f"1.3.6.1.4.1.14519.5.2.1.7009.{n}.{n * 7919}": f"2.25.{n * 10**33}" for n in range(2100)}
-    start = time.perf_counter()
+    start = time.process_time()
     vault.record("lung", Kind.UID, uids, NOW)
-    assert time.perf_counter() - start < 1.0  # measured: 0.04 s; a busy machine gets its share
-    start = time.perf_counter()
+    assert time.process_time() - start < 1.0  # measured: 0.04 s; a busy machine gets its share
+    start = time.process_time()
     vault.record("lung", Kind.UID, uids, NOW)
-    assert time.perf_counter() - start < 0.1  # measured: 0.001 s
+    assert time.process_time() - start < 0.1  # measured: 0.001 s
 
 
 # Sealing
