@@ -381,7 +381,7 @@ def test_a_destroyed_key_is_gone_for_good_and_the_rest_goes_on(house: House, tmp
     house.drop("later", studies.instance(2, 1))
     house.drop("other", studies.instance(3, 1), project="heart")
     with house.service() as service:
-        wait_until(lambda: (house.root / "heart/outbox").glob("[!.]*/*"), "the other project goes on")
+        wait_until(lambda: list((house.root / "heart/outbox").glob("[!.]*/*")), "the other project goes on")
         wait_until(lambda: "was destroyed on" in service.said(), "it says why this one does not")
         refused = house.command("quarantine", "retry", "1")
         assert refused.returncode == 1
