@@ -75,8 +75,10 @@ def test_from_a_fresh_installation_to_the_first_study_by_what_check_says(tmp_pat
         obey(there, second)
         assert checked(there)["problems"] == []
 
-        machine.run("useradd", "--no-create-home", "--groups", "coatcheck", "anna")
-        machine.run("setfacl", "-d", "-m", "g:coatcheck:rwx", "/srv/lung/inbox")
+        machine.run("groupadd", "radiology")  # those who drop, as systemd/README.md has it
+        machine.run("useradd", "--no-create-home", "--groups", "radiology", "anna")
+        machine.run("sh", "-c", "cd /srv/lung && chgrp radiology inbox && chmod 2770 inbox")
+        machine.run("setfacl", "-m", "g::rwx,u:coatcheck:rwx,d:u:coatcheck:rwx,d:g::rwx", "/srv/lung/inbox")
         there.begin()
         drop(there, "/srv/lung/inbox", "a", studies.instance(1, 1), "anna")
         there.wait_until_done(studies=1)
