@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,17 +18,6 @@ def places(tmp_path: Path) -> Places:
     for name in ("inbox", "archive", "quarantine"):
         (tmp_path / name).mkdir()
     return Places(inbox=tmp_path / "inbox", archive=tmp_path / "archive", quarantine=tmp_path / "quarantine")
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A folder on another file system."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no other file system to write to")
-    folder = Path(tempfile.mkdtemp(dir=memory))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def planned(places: Places, path: str, destination: str, fate: Fate = Fate.ARCHIVE) -> PlannedFile:
