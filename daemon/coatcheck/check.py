@@ -72,7 +72,7 @@ def _kind(path: Path) -> str:
 
 
 def _folders(config: Config, project: Project) -> Iterator[Problem]:
-    for role, path in config.folders(project.name).items():
+    for role, path in project.folders.items():
         key = ("projects", project.name, role)
         found = list(_writable(config, key, path))
         yield from found

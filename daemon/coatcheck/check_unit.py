@@ -90,7 +90,7 @@ class _Look:
                 self.problems.append(Problem(file=file, line=1, key="", what=what, hint=hint))
 
     def folders(self, project: Project) -> None:
-        folders = self.config.folders(project.name)
+        folders = project.folders
         key = ("projects", project.name)
         missing = [path for role, path in folders.items() if self.lacks((*key, role), path)]
         if missing:
@@ -146,7 +146,7 @@ class _Look:
 
     def renames(self, project: Project) -> None:
         """What is a mount of its own inside the service can only be copied into."""
-        mounts = {role: self.mount(path) for role, path in self.config.folders(project.name).items()}
+        mounts = {role: self.mount(path) for role, path in project.folders.items()}
         for role in ("archive", "quarantine") if project.originals == "archive" else ("quarantine",):
             if role in mounts and mounts[role] != mounts["inbox"]:
                 what = f"is another mount than the inbox inside {UNIT}, so originals are copied there and not renamed"

@@ -165,7 +165,3 @@ class Config(Settings):
         while key and key not in self.places:
             key = key[:-1]
         return self.places.get(key, Place(str(self.path), 1))
-
-    def folders(self, project: str) -> dict[str, Path]:
-        """The folders of a project by their settings."""
-        return self.projects[project].folders

@@ -24,9 +24,9 @@ def used_paths(config: Config) -> Iterator[Used]:
     for name in ("state_dir", "key_dir"):
         yield Used(getattr(config, name), name, config.place(name), False)
     yield Used(config.path, "the configuration", Place(str(config.path), 1), False)
-    for project in config.projects:
-        for role, path in config.folders(project).items():
-            yield Used(path, f"projects.{project}.{role}", config.place("projects", project, role), True)
+    for name, project in config.projects.items():
+        for role, path in project.folders.items():
+            yield Used(path, f"projects.{name}.{role}", config.place("projects", name, role), True)
 
 
 def overlaps(config: Config) -> list[Problem]:

@@ -105,8 +105,8 @@ def _complete(config: Config, names: Sequence[str], randomness: Callable[[int], 
     """Make the folders that are missing, and the missing keys of the named projects."""
     for setting in ("state_dir", "key_dir"):
         _make_folder(getattr(config, setting), _MODES.get(setting), made)
-    for project in config.projects:
-        for role, path in config.folders(project).items():
+    for project in config.projects.values():
+        for role, path in project.folders.items():
             _make_folder(path, _MODES.get(role), made)
     for name in names:
         path = key_path(config.key_dir, name, None)

@@ -48,9 +48,9 @@ def look_at_files(settings: Settings) -> Iterator[Finding]:
     if (folder / "status.tmp").exists():
         what = "a half-written status.tmp lies in the state folder"
         yield Finding(level=Level.NOTE, check="files", what=what, mend=_removal(folder / "status.tmp"))
-    for project in settings.projects:
-        for path in settings.config.folders(project).values():
-            yield from _left_by_check(project, path)
+    for name, project in settings.projects.items():
+        for path in project.folders.values():
+            yield from _left_by_check(name, path)
 
 
 def _state(folder: Path) -> Iterator[Finding]:
@@ -138,9 +138,9 @@ def _removal(path: Path) -> Callable[[], None]:
 def look_at_disks(settings: Settings) -> Iterator[Finding]:
     """Whether there is room where the service writes, and the folders are there at all."""
     places = {"state_dir": ("", settings.config.state_dir)}
-    for project in settings.projects:
-        for role, path in settings.config.folders(project).items():
-            places[f"{role} of {project}"] = (project, path)
+    for name, project in settings.projects.items():
+        for role, path in project.folders.items():
+            places[f"{role} of {name}"] = (name, path)
     found = [one for role, (project, path) in places.items() for one in _disk(settings, role, project, path)]
     yield from found
     if not found:
