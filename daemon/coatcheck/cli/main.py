@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "quarantine": "coatcheck.cli.quarantine",
     "mapping": "coatcheck.cli.mapping",
     "redeem": "coatcheck.cli.redeem",
+    "report": "coatcheck.cli.report",
     "key": "coatcheck.cli.key",
     "profile": "coatcheck.cli.profile",
     "preview": "coatcheck.cli.preview",
