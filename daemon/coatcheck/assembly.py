@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from coatcheck.model import Instance, Study
+from coatcheck.paths import is_below
 
 
 class Arriving(NamedTuple):
@@ -22,6 +23,7 @@ class Arriving(NamedTuple):
 class _Group:
     first: float
     last: float
+    complete: bool = False  # somebody said that nothing more comes
     instances: dict[str, Instance] = field(default_factory=dict)
 
 
@@ -59,6 +61,12 @@ class Assembly:
         if not group.instances:
             del self._groups[study_uid]
 
+    def complete(self, folder: str) -> None:
+        """Let the Studies that have an Instance in this folder, or below it, be due at once: nothing more comes."""
+        for group in self._groups.values():
+            if not group.complete and any(is_below(path, folder) for path in group.instances):
+                group.complete = True
+
     def due(self, now: float, *, flush: bool = False) -> list[Study]:
         """Hand out the Studies that are due at ``now``, or all with ``flush``; the one that was due first leads."""
         ready = [
@@ -88,6 +96,8 @@ class Assembly:
         ]
 
     def _due_at(self, group: _Group) -> float:
+        if group.complete:
+            return float("-inf")
         return min(group.last + self._study_settle, group.first + self._longest_wait)
 
     def _release(self, study_uid: str) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from coatcheck.units import parse_duration
 FOLDERS: Final = ("inbox", "outbox", "quarantine", "archive")
 _MOST_DAYS: Final = 36500
 _MOST_WORKERS: Final = 1024
+_MARKER: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 NOT_YET: Final = {
     "review": "`review` is not available in this version",
     "dask": "`dask` is not available in this version",
@@ -85,6 +87,15 @@ def _profile(value: object) -> str:
     return value
 
 
+def _marker(value: object) -> str:
+    if value is False or value == "off":  # YAML reads `off` as false
+        return ""
+    if not isinstance(value, str) or not _MARKER.fullmatch(value):
+        what = "must be a name of at most 40 letters, digits, `_` and `-`"
+        raise wrong(what, "write `done_marker: DONE`, or `done_marker: off`")
+    return value
+
+
 def _variables(value: object) -> dict[str, str]:
     hint = "write `variables: {site: Leeds}`: names in small letters, and texts"
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
@@ -125,6 +136,7 @@ class Project(BaseModel):
     file_settle: Seconds = 5.0
     study_settle: Seconds = 60.0
     study_longest_wait: Seconds = 6 * 3600.0
+    done_marker: Annotated[str, BeforeValidator(_marker)] = "DONE"  # "" where there is none
     originals: Annotated[Literal["archive", "delete"], BeforeValidator(_choice("archive", "delete"))] = "archive"
     variables: Annotated[dict[str, str], BeforeValidator(_variables)] = Field(default={})  # for templates
     date_shift_days: Annotated[tuple[int, int], BeforeValidator(_days)] = (-365, -1)

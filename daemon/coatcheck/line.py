@@ -6,34 +6,33 @@ piece of work that met it, one Study or one file, is shown, and is tried again w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from coatcheck import worker
 from coatcheck.assembly import Assembly
-from coatcheck.batches import Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
-from coatcheck.deid.identity import MOST
 from coatcheck.delivery.folder import Presence
 from coatcheck.errors import CoatcheckError
+from coatcheck.gathering import Gathering
 from coatcheck.intake.folder import Doorbell
 from coatcheck.intake.inbox import Inbox
 from coatcheck.intake.scan import Listing
 from coatcheck.intake.settle import Settle
 from coatcheck.job import StudyJob
 from coatcheck.knock import AGAIN, Knock
-from coatcheck.model import Arrival, Directory, Fingerprint, Identity, Instance, Refusal, Unready
+from coatcheck.markers import Markers, folder_of, marks
+from coatcheck.model import Arrival, Directory, Fingerprint, Instance, Refusal, Unready
 from coatcheck.pieces import Piece, Pieces
 from coatcheck.pool import Crashed
+from coatcheck.reader import Reader
 from coatcheck.reasons import Reason
 from coatcheck.recovery import begin
-from coatcheck.single import SingleFile
+from coatcheck.single import DICOMDIR, MARKER, Companion, SingleFile
 from coatcheck.weather import Fault, Weather
 
-READ_BATCH: Final = 100
 _SOON: Final = 0.05  # seconds
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
 _UNREADABLE: Final = "a file in the inbox cannot be read ({})"
@@ -55,7 +54,6 @@ class Line:
         self._inbox_weather = Weather(bench, "inbox")
         self._work_weather = Weather(bench, "work")
         self._file_weather = Weather(bench, "file")  # by path
-        self._examined_some = False
         self._outbox = Presence(bench.project.outbox)
         self.knock = Knock(bench.project.folders, bench.pool)
         self._clock = clock
@@ -63,9 +61,9 @@ class Line:
         self._flush_now = False
         self._settle = Settle(bench.project.file_settle)
         self._assembly = Assembly(bench.project.study_settle, bench.project.study_longest_wait)
-        self._identity: dict[str, set[Identity]] = {}
-        self._reading = Batches(bench.pool)
-        self._unread: dict[float, int] = {}  # settled files that are not read yet, by the time at which they settled
+        self._gathering = Gathering(self._assembly)
+        self._reader = Reader(bench.pool, self._examined)
+        self._markers = Markers()
         self._pieces = Pieces(bench, self._work_weather)
         self._recovered = False
 
@@ -85,7 +83,7 @@ class Line:
         due = self._assembly.next_due()
         released = self._flush_now or (due is not None and due <= now and not self._once)
         looks = self.inbox.is_due(now, self._settle.next_due(self.inbox.looked))
-        return self._recovered and not (self._unread or any(self._pieces) or released or looks)
+        return self._recovered and not (self._reader.unread or any(self._pieces) or released or looks)
 
     def _look(self, now: float) -> bool:
         """Lists the inbox if it is time to. What could not be looked at is a fault, and holds up nothing else."""
@@ -97,7 +95,7 @@ class Line:
             self._inbox_weather.clear(_GAPS)
         else:
             self._inbox_weather.strike(_GAPS, self.inbox.gaps, now)
-        self._work_weather.attempt(_READING, self._read, now)
+        self._work_weather.attempt(_READING, self._reader.step, now)
         self.inbox.tidy(now)
         self.ready = True
         return True
@@ -107,7 +105,7 @@ class Line:
         weather = self._work_weather
         if not weather.attempt(_OUTBOX, self._outbox_there, now):
             return True
-        weather.attempt(_READING, self._read, now)
+        weather.attempt(_READING, self._reader.step, now)
         self._open_jobs(now)
         self._pieces.step(now, partial(self._ended, now))
         return True
@@ -119,10 +117,6 @@ class Line:
             self._recovered = True
         self._outbox.check()
         return True
-
-    def _read(self) -> bool:
-        self._examined_some = False
-        return self._reading.step() or self._examined_some
 
     def _ended(self, now: float, piece: Piece) -> None:
         """A piece of work came to its end."""
@@ -165,7 +159,7 @@ class Line:
     @property
     def at_rest(self) -> bool:
         """Whether no file is being worked on but for those that meet a fault; Studies may still be waiting."""
-        read = not self._unread or self._work_weather.failures(_READING) > 0
+        read = not self._reader.unread or self._work_weather.failures(_READING) > 0
         return self._recovered and read and self._pieces.tried(1)
 
     @property
@@ -192,7 +186,7 @@ class Line:
         now = self._clock()
         gathered = sum(one.instances for one in self._assembly.arriving(now))
         working = sum(job.instances for job in self._pieces.jobs) + len(self._pieces.singles)
-        return self._settle.waiting(now).files + sum(self._unread.values()) + gathered + working
+        return self._settle.waiting(now).files + self._reader.unread + gathered + working
 
     def waiting_files(self) -> list[str]:
         """Files that are still changing, as they were dropped: for a terminal, never for a log."""
@@ -228,27 +222,21 @@ class Line:
                 arrivals.append(arrival)
         if self._settle.news:
             self.inbox.news(now)
-        if arrivals:
-            self._unread[now] = self._unread.get(now, 0) + len(arrivals)
-            context = worker.Reading(inbox=self.bench.project.inbox, device_here=self.inbox.device_here)
-            self._reading.add(worker.examine, context, arrivals, partial(self._examined, now), size=READ_BATCH)
+        context = worker.Reading(inbox=self.bench.project.inbox, device_here=self.inbox.device_here)
+        self._reader.add(context, arrivals, now)
 
-    def _examined(self, settled: float, batch: Sequence[Arrival], results: list[Any]) -> None:
-        self._examined_some = True
-        self._unread[settled] -= len(batch)
-        if not self._unread[settled]:
-            del self._unread[settled]
-        for arrival, result in zip(batch, results, strict=True):
-            if isinstance(result, Instance):
-                self._gather(result, settled)
-            elif isinstance(result, Refusal):
-                self._refuse(result)
-            elif isinstance(result, Directory):
-                self._pieces.singles.append(SingleFile(self.bench, arrival, None))
-            elif isinstance(result, Crashed):
-                self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
-            elif isinstance(result, Unready):
-                self._give_back(result, self._clock())
+    def _examined(self, arrival: Arrival, result: object, settled: float) -> None:
+        """A file was read: it is an Instance, set aside, a companion of Studies, or it has to settle again."""
+        if isinstance(result, Instance):
+            self._gathering.add(result, settled)
+        elif isinstance(result, Refusal):
+            self._refuse(result)
+        elif isinstance(result, Directory):
+            self._put_away(arrival, DICOMDIR)
+        elif isinstance(result, Crashed):
+            self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
+        elif isinstance(result, Unready):
+            self._give_back(result, self._clock())
 
     def _give_back(self, unready: Unready, now: float) -> None:
         """A file settles again. One that is there and cannot be read is a fault, and holds up no other."""
@@ -259,30 +247,31 @@ class Line:
         else:
             self._file_weather.clear(path)
 
-    def _gather(self, instance: Instance, now: float) -> None:
-        """Adds an Instance to its Study. What identifies the patient is kept once for the Study, not for each file."""
-        known = self._identity.setdefault(instance.study_uid, set())
-        if len(known) <= MOST:  # A Study of which there is more is refused: the rest is not needed.
-            known.update(instance.identity)
-        self._assembly.add(replace(instance, identity=frozenset()), now)
-
     def _refuse(self, refusal: Refusal) -> None:
-        self._pieces.singles.append(SingleFile(self.bench, refusal.arrival, refusal))
+        if marks(refusal, self.bench.project.done_marker):
+            self._markers.add(refusal.arrival)
+        else:
+            self._put_away(refusal.arrival, refusal)
+
+    def _put_away(self, arrival: Arrival, what: Companion | Refusal) -> None:
+        self._pieces.singles.append(SingleFile(self.bench, arrival, what))
+
+    def _follow_markers(self, now: float) -> None:
+        """What lies in the folder of a marker is complete, and does not wait for more."""
+        for marker in self._markers.due(now, self._settle.waiting_paths, self._reader.oldest(float("inf"))):
+            self._assembly.complete(folder_of(marker))
+            self._put_away(marker, MARKER)
 
     def _open_jobs(self, now: float) -> None:
-        """Makes a job of each Study that is due. One Study is worked on once at a time.
+        """Makes a job of each Study that is due.
 
         A file that has settled but was not read yet may belong to any Study, so the clock of the assembly stands
         where the oldest of them settled.
         """
-        horizon = float("-inf") if self._once else min(self._unread, default=now)
+        self._follow_markers(now)
+        horizon = float("-inf") if self._once else self._reader.oldest(now)
         running = self._pieces.running()
-        for study in self._assembly.due(horizon, flush=self._flush_now):
-            if running(study.study_uid):
-                for instance in study.instances:  # Its earlier part is under way: this becomes the next delivery.
-                    self._assembly.add(instance, now)
-                continue
-            identity = frozenset(self._identity.pop(study.study_uid, ()))
+        for study, identity in self._gathering.due(horizon, now, running, flush=self._flush_now):
             self._pieces.jobs.append(StudyJob(self.bench, study, identity))
         self._flush_now = False
 
@@ -292,7 +281,7 @@ class Line:
         secret = self.bench.key.pseudonym_secret
         return {
             **self.inbox.snapshot(),
-            "waiting_files": waiting.files + sum(self._unread.values()),
+            "waiting_files": waiting.files + self._reader.unread,
             "oldest_waiting_seconds": round(waiting.oldest_seconds, 1),
             "studies_arriving": self._assembly.snapshot(now, partial(pseudonyms.ticket, secret)),
             "studies_running": self._pieces.snapshot(),

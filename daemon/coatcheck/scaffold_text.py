@@ -63,6 +63,8 @@ profile: research
 # study_settle: 60s
 # and is released in any case after this.
 # study_longest_wait: 6h
+# A file of this name releases the studies of its folder at once, or off.
+# done_marker: DONE
 # What becomes of originals after durable delivery: archive or delete.
 # originals: archive
 # The fewest and the most days that dates are shifted by. Each study has its own shift, and it is never 0.

@@ -1,9 +1,10 @@
-"""One file that belongs to no Study: set aside in the quarantine, or a DICOMDIR put with the originals."""
+"""One file that belongs to no Study: set aside in the quarantine, or put with the originals, as a DICOMDIR."""
 
 from __future__ import annotations
 
 import logging
 import os
+from typing import Final, NamedTuple
 
 from coatcheck import quarantine
 from coatcheck.bench import Bench
@@ -12,24 +13,34 @@ from coatcheck.fates import Fate, PlannedFile
 from coatcheck.ledger import is_detail
 from coatcheck.model import Arrival, Refusal
 
-DICOMDIRS = "dicomdir"  # the folder of the archive where they lie
-DELETED_DICOMDIR = "delete dicomdir"  # as the vault's audit has it
+
+class Companion(NamedTuple):
+    """A kind of file that came with Studies and goes where their originals go; it alarms nobody."""
+
+    folder: str  # of the archive, where they lie
+    deleted: str  # as the vault's audit has it where it is deleted
+    said: str
+
+
+DICOMDIR: Final = Companion("dicomdir", "delete dicomdir", "a DICOMDIR was set aside with the originals")
+MARKER: Final = Companion("done", "delete marker", "a marker released the Studies of its folder")
 
 
 class SingleFile:
-    """The way of one file. ``refusal`` is None for a DICOMDIR, which alarms nobody."""
+    """The way of one file: a companion of Studies, or what was refused."""
 
-    def __init__(self, bench: Bench, arrival: Arrival, refusal: Refusal | None) -> None:
+    def __init__(self, bench: Bench, arrival: Arrival, what: Companion | Refusal) -> None:
         self._bench = bench
         self.arrival = arrival
-        self.refusal = refusal
+        self.refusal = what if isinstance(what, Refusal) else None
+        self._companion = what if isinstance(what, Companion) else DICOMDIR
         self._disposal: Disposal | None = None
         self._refusal_id: int | None = None
 
     def step(self) -> bool:
         """Goes on as far as it can; True when the file has gone. Raises OSError or StateError for weather."""
         if self.refusal is None:
-            return self._set_directory_aside()
+            return self._set_companion_aside()
         if self._disposal is None:
             self._disposal = self._record(self.refusal)
         if not self._disposal.step():
@@ -62,25 +73,25 @@ class SingleFile:
         bench.log(logging.WARNING, "quarantined as %s: 1 file %s", refusal.reason.value, detail)
         return Disposal(bench, list(zip(rows, [planned], strict=True)))
 
-    def _set_directory_aside(self) -> bool:
+    def _set_companion_aside(self) -> bool:
         """A DICOMDIR describes files by where they were dropped: it is of no use without them, and never leaves.
 
         It needs no journal: until it is moved it lies in the inbox, and is found there again. What is deleted leaves
         a row in the vault's audit, with its path sealed, for nothing else would tell that it was there.
         """
-        bench = self._bench
+        bench, companion = self._bench, self._companion
         if self._disposal is None:
             fate = bench.kept
             if fate is Fate.DELETE:
                 subject = os.fsencode(self.arrival.path).decode(errors="backslashreplace")
                 bench.vault.audit(
-                    bench.project.name, who="service", action=DELETED_DICOMDIR, subject=subject, now=bench.utc()
+                    bench.project.name, who="service", action=companion.deleted, subject=subject, now=bench.utc()
                 )
-            destination = f"{DICOMDIRS}/{self.arrival.path}" if fate is Fate.ARCHIVE else ""
+            destination = f"{companion.folder}/{self.arrival.path}" if fate is Fate.ARCHIVE else ""
             self._disposal = Disposal(bench, [(0, self._planned(fate, destination))])
         if not self._disposal.step():
             return False
-        self._bench.log(logging.INFO, "a DICOMDIR was set aside with the originals")
+        bench.log(logging.INFO, companion.said)
         return True
 
     def _planned(self, fate: Fate, destination: str) -> PlannedFile:

@@ -1,0 +1,58 @@
+"""The marker by which people say that a folder is complete: a file called DONE, or what the project calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from coatcheck.model import Arrival, Refusal
+from coatcheck.paths import is_below
+from coatcheck.reasons import Reason
+
+_BEHIND = (".txt",)  # what Windows puts behind a name, and hides
+
+
+def is_marker(path: str, name: str) -> bool:
+    """Whether a dropped path ends with the marker's name, in any case; with ``name`` "" there are no markers."""
+    last = path.rpartition("/")[2].lower()
+    return bool(name) and last in (name.lower(), *(name.lower() + suffix for suffix in _BEHIND))
+
+
+def marks(refusal: Refusal, name: str) -> bool:
+    """Whether what was refused is a marker. A file of that name that is DICOM, be it broken, is none."""
+    return refusal.reason is Reason.NOT_DICOM and is_marker(refusal.arrival.path, name)
+
+
+class Markers:
+    """The markers that came. Each waits until all that lies in its folder, or below, has settled and was read.
+
+    So one that is copied first, in the middle of its folder, releases nothing before the rest.
+    """
+
+    def __init__(self) -> None:
+        self._quiet: dict[Arrival, float | None] = {}  # since when nothing in its folder is still changing
+
+    def add(self, arrival: Arrival) -> None:
+        """Takes a marker."""
+        self._quiet[arrival] = None
+
+    def due(self, now: float, changing: Callable[[], Iterable[str]], unread: float) -> list[Arrival]:
+        """Hands out the markers whose folders are complete.
+
+        ``changing`` gives the paths that have not settled, and ``unread`` is when the first file that is not read yet
+        settled (infinity if all are read).
+        """
+        if not self._quiet:
+            return []
+        paths = list(changing())
+        for arrival, since in self._quiet.items():
+            loud = any(is_below(path, folder_of(arrival)) for path in paths)
+            self._quiet[arrival] = None if loud else now if since is None else since
+        ready = [one for one, since in self._quiet.items() if since is not None and since < unread]
+        for one in ready:
+            del self._quiet[one]
+        return ready
+
+
+def folder_of(marker: Arrival) -> str:
+    """The folder that a marker stands in."""
+    return marker.path.rpartition("/")[0]

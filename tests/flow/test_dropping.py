@@ -1,0 +1,78 @@
+"""What the person who drops can say by the way of dropping: this folder is complete, this is not wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import studies
+from tests.acceptance.house import House, tree, wait_until
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "house")
+
+
+def test_a_marker_releases_the_studies_of_its_folder_at_once_and_no_others(house: House) -> None:
+    house.configure(study_settle="40s")
+    with house.service():
+        house.drop("mine/deep/1", studies.instance(1, 1))
+        house.drop("mine/2", studies.instance(2, 1))
+        house.drop("other/3", studies.instance(3, 1))
+        house.drop("mine/Done.txt", b"")
+
+        wait_until(lambda: len(house.folders()) == 2 and not tree(house.inbox / "mine"), "both are delivered")
+
+        assert list(tree(house.inbox)) == ["other/3"]
+        assert len(house.line()["studies_arriving"]) == 1
+    assert house.kept().pop("done/mine/Done.txt") == b""
+    assert not house.refusals()
+    assert "mine" not in house.log.read_text()
+
+
+def test_a_marker_does_not_release_what_is_still_being_written_beside_it(house: House) -> None:
+    house.configure(study_settle="40s")
+    content = studies.instance(1, 2)
+    with house.service(), (house.inbox / "late").open("wb", buffering=0) as late:
+        late.write(content[:900])
+        house.drop("1", studies.instance(1, 1))
+        house.drop("DONE", b"")
+        house.drop("other/1", studies.instance(2, 1))
+        house.drop("other/DONE", b"")
+        wait_until(lambda: sorted(tree(house.inbox)) == ["1", "DONE", "late"], "what is complete comes out")
+        assert len(house.folders()) == 1
+        late.write(content[900:])
+        late.close()
+
+        wait_until(lambda: len(house.delivered()) == 3, "all are delivered")
+    assert len(house.folders()) == 2
+
+
+def test_a_dicom_file_of_the_markers_name_is_a_file_like_others(house: House) -> None:
+    house.drop("mine/DONE", studies.instance(1, 1))
+
+    house.deliver()
+
+    assert len(house.delivered()) == 1
+
+
+def test_without_markers_such_a_file_is_no_dicom(house: House) -> None:
+    house.configure(done_marker=False)
+    house.drop("mine/DONE", b"")
+
+    house.deliver(expect=3)
+
+    assert list(house.set_aside()) == ["not-dicom/unassigned/mine/DONE"]
+
+
+def test_a_marker_is_deleted_where_originals_are_and_the_vault_says_so(house: House) -> None:
+    house.configure(originals="delete")
+    house.drop("mine/1", studies.instance(1, 1))
+    house.drop("mine/DONE", b"ready")
+
+    house.deliver()
+
+    assert not tree(house.inbox)
+    assert not house.kept()
