@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from coatcheck.line import Line
 from coatcheck.service_lock import VERSION
+from coatcheck.standing import Pace
 
 _LONGEST = 1000  # characters of what systemd is told of faults
 _PERIOD = 1.0  # seconds between two looks at what changed
@@ -26,6 +28,7 @@ class Snapshot:
         self._started = utc()
         self._looked = self._written = float("-inf")
         self._projects: dict[str, Any] = {}
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._reloads = 0
         self._problems: tuple[str, ...] = ()
 
@@ -45,7 +48,7 @@ class Snapshot:
 
     def _write(self, now: float, lines: Mapping[str, Line], *, at_once: bool) -> None:
         self._looked = now
-        projects = {name: line.snapshot(now) for name, line in lines.items()}
+        projects = {name: self._of(name, line, now) for name, line in lines.items()}
         if not at_once and projects == self._projects and now - self._written < _HEARTBEAT:
             return
         self._written, self._projects = now, projects
@@ -64,6 +67,10 @@ class Snapshot:
             with os.fdopen(fd, "w", encoding="ascii") as out:
                 json.dump(said, out)
             os.replace(temporary, self._path)
+
+    def _of(self, name: str, line: Line, now: float) -> dict[str, Any]:
+        pace = self._paces[name].per_minute(now, line.finished)
+        return line.snapshot(now) | {"files_done": line.finished, "files_per_minute": pace}
 
     def due(self, now: float) -> float:
         """Seconds until it may be written again."""

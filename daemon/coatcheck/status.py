@@ -12,16 +12,16 @@
   ``waiting_files`` that are not complete yet, ``oldest_waiting_seconds``, ``studies_arriving`` (``ticket``,
   ``instances``, ``due_in_seconds``), ``studies_running`` (``ticket``, ``state``, ``instances``), ``left_alone`` files
   such as temporary ones, ``unreadable`` files and folders in the inbox that could not be looked at, ``fault`` of the
-  inbox now. From the ledger: ``delivered`` (``studies``, ``deliveries``, ``instances``), ``duplicates`` (instances
-  that came again unchanged), ``quarantined`` (files by reason), ``faults``
+  inbox now, ``files_done`` since the start and ``files_per_minute`` of the last minute. ``word`` is one of
+  :class:`coatcheck.standing.Word`. From the ledger: ``delivered`` (``studies``, ``deliveries``, ``instances``),
+  ``duplicates`` (instances that came again unchanged), ``quarantined`` (files by reason), ``faults``
   (``kind``, ``what``, ``hint``, ``count``, ``since``, ``last``), ``references_unresolved`` (UIDs that a delivered Study
   refers to and that nothing delivered in the project has, counted for each Study) and ``last_delivery`` (UTC).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from coatcheck.ledger import Counts, FaultRow, LedgerReader
 from coatcheck.service_lock import Service, read_service
-from coatcheck.units import format_duration
+from coatcheck.standing import Word, word
 
 VERSION: Final = 1
 _LONGEST_SILENCE: Final = 30.0  # seconds; the service speaks every 10 s
@@ -47,6 +47,8 @@ _SILENT: Final[Mapping[str, Any]] = {
     "left_alone": None,
     "unreadable": None,
     "fault": None,
+    "files_done": None,
+    "files_per_minute": None,
 }
 _NOTHING: Final = Counts(studies=0, folders=0, deliveries={}, instances={}, refusals={}, last_delivery=None)
 
@@ -58,11 +60,13 @@ class ProjectStatus:
     live: Mapping[str, Any]
     counts: Counts
     faults: tuple[FaultRow, ...]
+    word: Word
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, with the keys of the module's text."""
         counts = self.counts
         return {
+            "word": self.word.value,
             **self.live,
             "delivered": {
                 "studies": counts.studies,
@@ -123,8 +127,8 @@ def read_status(state_dir: Path, projects: Iterable[str], now: datetime) -> Stat
     path = state_dir / "ledger.db"
     ledger = LedgerReader.open(path) if path.exists() else None  # none was made before the first run
     try:
-        found = {name: _project(name, service, ledger) for name in names}
         silent = _silent(service, now)
+        found = {name: _project(name, service, ledger, silent=silent is not None) for name in names}
         return StatusReport(service=service, projects=found, faults=_faults(ledger, ""), silent=silent)
     finally:
         if ledger is not None:
@@ -139,65 +143,21 @@ def _silent(service: Service, now: datetime) -> float | None:
     return round(seconds, 1) if seconds > _LONGEST_SILENCE else None
 
 
-def _project(name: str, service: Service, ledger: LedgerReader | None) -> ProjectStatus:
+def _project(name: str, service: Service, ledger: LedgerReader | None, *, silent: bool) -> ProjectStatus:
     said = service.projects.get(name, {})
     live = {key: said.get(key, value) for key, value in _SILENT.items()}
     counts = ledger.counts(name) if ledger else _NOTHING
-    return ProjectStatus(live=live, counts=counts, faults=_faults(ledger, name))
+    faults = _faults(ledger, name)
+    return ProjectStatus(live=live, counts=counts, faults=faults, word=_word(service, live, faults, silent=silent))
+
+
+def _word(service: Service, live: Mapping[str, Any], faults: Iterable[FaultRow], *, silent: bool) -> Word:
+    if not service.running:
+        return Word.STOPPED
+    if service.updated is None:
+        return Word.STARTING
+    return Word.ATTENTION if silent else word(live, [fault.what for fault in faults])
 
 
 def _faults(ledger: LedgerReader | None, project: str) -> tuple[FaultRow, ...]:
     return tuple(ledger.faults(project)) if ledger else ()
-
-
-HEAD: Final = ("PROJECT", "WATCHED", "WAITING", "ARRIVING", "RUNNING", "DELIVERED", "QUARANTINED")
-
-
-def service_line(service: Service) -> str:
-    """One line on the service, for people."""
-    if not service.running:
-        return "No service is running. What follows is what the ledger counted; start one with `coatcheck run`."
-    since = f" since {service.started}" if service.started else ""
-    return f"The service runs as process {service.pid}{since}, this is from {service.updated or 'before its start'}."
-
-
-def silence(state_dir: Path, report: StatusReport) -> Iterator[str]:
-    """Why the running service may be silent, as far as it can be seen from here."""
-    if report.silent is None:
-        return
-    disk = os.statvfs(state_dir)
-    if disk.f_flag & os.ST_RDONLY:
-        why = f"{state_dir} is on a file system that can only be read"
-    elif not disk.f_bavail or (disk.f_files and not disk.f_favail):
-        why = f"the disk of {state_dir} is full"
-    else:
-        why = "look at its log"
-    yield f"FAULT: the service has not been able to say anything for {format_duration(report.silent)}: {why}"
-
-
-def table_row(name: str, project: ProjectStatus) -> tuple[object, ...]:
-    """One row of the table whose head is HEAD."""
-    live, said = project.live, project.as_json()
-    waiting: object = "-" if live["waiting_files"] is None else live["waiting_files"]
-    if live["waiting_files"]:
-        waiting = f"{waiting} (oldest {format_duration(live['oldest_waiting_seconds'] or 0)})"
-    delivered = f"{said['delivered']['studies']} ({said['delivered']['instances']} instances)"
-    arriving, running = (len(live[key]) if live["watch"] else "-" for key in ("studies_arriving", "studies_running"))
-    return name, live["watch"] or "-", waiting, arriving, running, delivered, sum(said["quarantined"].values())
-
-
-def details(name: str, project: ProjectStatus) -> Iterator[str]:
-    """What does not fit into the table: Studies on their way, the reasons of quarantine, and faults."""
-    for study in project.live["studies_arriving"]:
-        due = format_duration(study["due_in_seconds"])
-        yield f"{name}: {study['ticket']} arriving, {study['instances']} instances, due in {due}"
-    for study in project.live["studies_running"]:
-        yield f"{name}: {study['ticket']} {study['state']}, {study['instances']} instances"
-    for reason, files in sorted(project.counts.refusals.items()):
-        yield f"{name}: {files} in quarantine as {reason}; see `coatcheck quarantine list --project {name}`"
-    if project.live["watch_limited"]:
-        yield f"{name}: polled, as the kernel has too few inotify watches: raise fs.inotify.max_user_watches"
-    if project.live["fault"]:
-        yield f"{name}: FAULT: {project.live['fault']}"
-    for fault in project.faults:
-        yield f"{name}: FAULT since {fault.at}: {fault.what}: {fault.hint}"

@@ -29,6 +29,7 @@ from coatcheck.deid.templates import parse as parse_template
 from coatcheck.ledger import DeliveryState
 from coatcheck.profile_file import built_in, load_profile
 from coatcheck.reasons import EXPLANATIONS, Reason
+from coatcheck.standing import Word
 from coatcheck.status import read_status
 from coatcheck.units import parse_duration
 from tests.tools.showcase import shown
@@ -41,8 +42,10 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "profiles/README.md",
     "systemd/README.md",
+    "systemd/RUNNING.md",
 )
 README, ARCHITECTURE, PROFILES = ((ROOT / name).read_text() for name in (DOCUMENTS[0], DOCUMENTS[1], DOCUMENTS[4]))
+RUNNING = (ROOT / "systemd" / "RUNNING.md").read_text()
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SAMPLES = Path(pydicom.__file__).parent / "data" / "test_files"
 
@@ -116,12 +119,17 @@ def test_every_command_that_is_described_exists() -> None:
 
 
 def test_every_key_of_the_status_is_named(tmp_path: Path) -> None:
-    section = README.split("\n## Status for programs\n")[1].split("\n## ")[0]
+    section = RUNNING.split("\n## Status for programs\n")[1].split("\n## ")[0]
     named = set(re.findall(r"`(\w+)`", section))
 
     wanted = set(keys(read_status(tmp_path, ["x"], datetime.now(UTC)).as_json())) - {"x"}
     wanted |= {"ticket", "instances", "due_in_seconds", "state", "kind", "what", "hint", "count", "since", "last"}
     assert wanted - named == set()
+
+
+@pytest.mark.parametrize("word", list(Word))
+def test_every_word_of_the_status_is_explained(word: Word) -> None:
+    assert all(row(RUNNING, f"`{word}`"))
 
 
 @pytest.mark.parametrize("name", built_in())

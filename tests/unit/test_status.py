@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 
+from coatcheck.board import HEAD, details, row, service_line, silence
 from coatcheck.errors import CoatcheckError, StateError
 from coatcheck.ledger import Ledger
 from coatcheck.reasons import Reason
 from coatcheck.service_lock import read_service, reload, service_pid
-from coatcheck.status import details, read_status, service_line, silence, table_row
+from coatcheck.standing import Pace, Word, word
+from coatcheck.status import read_status
 
 NOW = "2026-11-21T10:00:00.000Z"
 WHEN = datetime(2026, 11, 21, 10, 0, 5, tzinfo=UTC)
@@ -38,8 +40,19 @@ LIVE: dict[str, Any] = {
     "left_alone": 1,
     "unreadable": 0,
     "fault": None,
+    "files_done": 40,
+    "files_per_minute": 12,
 }
-PROJECT_KEYS = {*LIVE, "delivered", "duplicates", "quarantined", "faults", "references_unresolved", "last_delivery"}
+PROJECT_KEYS = {
+    *LIVE,
+    "word",
+    "delivered",
+    "duplicates",
+    "quarantined",
+    "faults",
+    "references_unresolved",
+    "last_delivery",
+}
 
 
 def write_status(state_dir: Path, pid: int, **more: object) -> None:
@@ -121,12 +134,61 @@ def test_the_service_and_the_ledger_become_one_report(tmp_path: Path) -> None:
         }
     ]
     assert json.loads(json.dumps(said)) == said
-    row = table_row("lung", report.projects["lung"])
-    assert row == ("lung", "events", "2 (oldest 1m 5s)", 1, 1, "0 (0 instances)", 1)
+    cells = row("lung", report.projects["lung"], WHEN)
+    assert cells == ("lung", "attention", "2 (1m)", "1 (in 4s)", "1", "0", "1", "never", "events")
+    assert len(cells) == len(HEAD)
+    assert lung["word"] == said["projects"]["heart"]["word"] == "attention"  # nobody speaks of the other one
     lines = list(details("lung", report.projects["lung"]))
-    assert lines[0] == "lung: 7F3K9Q2MXA arriving, 3 instances, due in 4s"
+    assert lines[:2] == [
+        "lung: 12 files in the last minute, 40 since the start",
+        "lung: 7F3K9Q2MXA arriving, 3 instances, due in 4s",
+    ]
     assert any("not-dicom" in line for line in lines)
     assert lines[-1].endswith("the inbox is absent: mount it")
+
+
+FULL = "the folders of this project cannot be used now (ENOSPC)"
+NO_LEDGER = "/var/lib/coatcheck/ledger.db cannot be used (SQLITE_FULL)"
+GONE = "the folders of this project cannot be used now (ENOENT)"
+RESTING = {"watch": "events", "waiting_files": 0, "studies_arriving": [], "studies_running": [], "fault": None}
+
+
+@pytest.mark.parametrize(
+    ("live", "faults", "expected"),
+    [
+        ({}, (), Word.IDLE),
+        ({"left_alone": 3}, (), Word.IDLE),
+        ({"waiting_files": 1}, (), Word.ARRIVING),
+        ({"studies_arriving": [{}]}, (), Word.ARRIVING),
+        ({"studies_arriving": [{}], "studies_running": [{}]}, (), Word.WORKING),
+        ({"studies_running": [{}], "fault": FULL}, (), Word.WAITING),
+        ({}, (FULL, NO_LEDGER), Word.WAITING),
+        ({"fault": GONE}, (FULL,), Word.ATTENTION),
+        ({"watch": None}, (), Word.ATTENTION),
+    ],
+)
+def test_one_word_tells_how_a_project_stands(live: dict[str, Any], faults: tuple[str, ...], expected: Word) -> None:
+    assert word(RESTING | live, faults) is expected
+
+
+def test_without_words_of_the_service_the_word_says_why(tmp_path: Path) -> None:
+    assert read_status(tmp_path, ["lung"], WHEN).projects["lung"].word is Word.STOPPED
+    with lock_held(tmp_path) as pid:
+        assert read_status(tmp_path, ["lung"], WHEN).projects["lung"].word is Word.STARTING
+        write_status(tmp_path, pid)
+        assert read_status(tmp_path, ["lung"], WHEN).projects["lung"].word is Word.WORKING
+
+
+def test_the_pace_is_what_was_done_in_the_last_minute() -> None:
+    pace = Pace()
+    assert [pace.per_minute(now, done) for now, done in ((0, 0), (10, 5), (30, 25), (69, 25), (70, 25))] == [
+        0,
+        5,
+        25,
+        25,
+        20,
+    ]
+    assert pace.per_minute(95, 3) == 3  # counted anew by a line with new settings
 
 
 def test_a_service_that_cannot_say_anything_is_told_of_by_those_who_ask(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,9 +112,15 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
             table.add_row(*(Text(cell) for cell in row))  # Text: square brackets are no markup here
         Console().print(table)
         return
-    widths = [max(len(row[column]) for row in [list(head), *cells]) for column in range(len(head))]
-    for row in [list(head), *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in plain_table(head, cells):
+        click.echo(line)
+
+
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table in plain columns."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in [head, *rows]:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def who() -> str:
