@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from coatcheck.ledger import Ledger, Note
 from coatcheck.model import Arrival, Fingerprint, Staged
 from coatcheck.reasons import Reason
+from tests.unit.test_ledger_totals import BEFORE_TOTALS
 
 NOW = "2026-11-21T10:00:00.000Z"
 ARRIVAL = Arrival(project="lung", path="a", fingerprint=Fingerprint(1, 2, 3, 4, 5))
@@ -180,7 +181,8 @@ def test_a_ledger_that_was_made_before_knows_its_deliveries_as_targets(tmp_path:
     ledger.close()
     connection = sqlite3.connect(path)
     connection.executescript(
-        """DELETE FROM _sqlite_migrations WHERE name LIKE 'm005%'; DROP VIEW references_unresolved;
+        BEFORE_TOTALS
+        + """DELETE FROM _sqlite_migrations WHERE name LIKE 'm005%'; DROP VIEW references_unresolved;
            DROP TABLE dangling; DROP INDEX instances_delivered; DROP INDEX studies_uid"""
     )
     connection.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from coatcheck.ledger import totals
+
 migrations = Migrations("ledger")
 
 
@@ -198,3 +200,10 @@ def m006_editions(db: Database) -> None:
 def m007_audit_anchor(db: Database) -> None:
     """The last row of the vault's audit that was seen, and its digest: nothing that identifies. One row."""
     db.conn.execute("CREATE TABLE audit_anchor (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER, head BLOB)")
+
+
+@migrations()
+def m008_totals(db: Database) -> None:
+    """What ``status`` tells stands in totals; what a start looks for among the refusals has an index of its own."""
+    totals.make(db.conn)
+    db.conn.execute("CREATE INDEX refusals_planned ON refusals (project) WHERE state = 'planned'")

@@ -1,0 +1,122 @@
+"""What years of history cost: nothing. Work is counted by SQLite's own steps, never by time."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from coatcheck.config import load
+from coatcheck.deid import pseudonyms
+from coatcheck.keys import key_path, read_key
+from coatcheck.ledger import LedgerReader
+from coatcheck.pairing import reconcile
+from coatcheck.vault import Kind, Vault
+from scripts import make_history
+from tests.acceptance import studies
+from tests.acceptance.house import House
+from tests.faults.clockwork import Clockwork
+
+YOUNG, OLD = 100, 500  # Studies
+FILES = 10
+NOW = "2026-11-21T10:00:00.000Z"
+# `deliveries` is gone through from its end, for one row; the others have a few rows, however long the service runs.
+HARMLESS = frozenset({"CONSTANT", "deliveries", "errors", "audit", "audit_anchor", "sqlite_sequence", "restored"})
+
+# pytest undoes what Doorbell sets for the process, between the set-up and the test.
+pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> tuple[House, House]:
+    """One that has seen little, and one with five times as much of everything."""
+    young, old = (House(tmp_path_factory.mktemp(name) / "house", make_history.PROJECT) for name in ("young", "old"))
+    for house, studies_before in ((young, YOUNG), (old, OLD)):
+        make_history.fill_ledger(house.root, make_history.Past(studies=studies_before, instances=6))
+        make_history.fill_vault(house.root, make_history.Past(studies=studies_before, instances=6))
+    for house in (young, old):  # what only the first Study makes is there
+        next_study(house, 1)
+    return young, old
+
+
+def scans(path: Path, asked: set[str]) -> set[str]:
+    """Statements that go through all of a table, or of an index, which grows with the years."""
+    found = set()
+    with closing(sqlite3.connect(path)) as connection:  # without foreign keys, whose checks are planned and not done
+        for sql in asked:
+            if sql.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+                steps = [row[3].split() for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+                found |= {f"{step}: {sql}" for step in steps if step[0] == "SCAN" and step[1] not in HARMLESS}
+    return found
+
+
+class Asked:
+    """What is asked of some databases meanwhile, and how often SQLite went round one of its loops for it."""
+
+    def __init__(self, *databases: LedgerReader | Vault) -> None:
+        self.rounds = 0
+        self._asked = {database._path: set[str]() for database in databases}
+        for database in databases:
+            database._db.conn.set_progress_handler(self._one, 1)
+            database._db.conn.set_trace_callback(self._asked[database._path].add)
+
+    def _one(self) -> int:
+        self.rounds += 1
+        return 0
+
+    def scans(self) -> set[str]:
+        """See above."""
+        return {scan for path, asked in self._asked.items() for scan in scans(path, asked)}
+
+
+def next_study(house: House, number: int) -> Asked:
+    """A start of the service, and one Study."""
+    for one in range(FILES):
+        house.drop(f"new/IM{one}", studies.instance(number, one, series=one % 2))
+    work = Clockwork(house)
+    asked = Asked(work.ledger, work.vault)
+    reconcile(work.ledger, work.vault, NOW)
+    work.pass_time(60, lambda: work.line.finished == FILES)
+    assert work.line.finished == FILES
+    work.stop()
+    return asked
+
+
+def looked_up(house: House, original: str) -> Asked:
+    """What `redeem` looks for, and the row that it leaves."""
+    config = load(house.config)
+    key = read_key(key_path(config.key_dir, house.project, None), None)
+    new = pseudonyms.uid(key.pseudonym_secret, original)
+    with closing(Vault.open(config.state_dir / "vault.db", {house.project: key})) as vault:
+        asked = Asked(vault)
+        vault.audit(house.project, who="me", action="redeem", subject=new, reason="a test", now=NOW)
+        assert vault.originals(house.project, Kind.UID, new) == [original]
+        assert vault.originals(house.project, Kind.PATIENT, new) == []
+        vault.vouch(house.project, key)
+    return asked
+
+
+def told(house: House) -> Asked:
+    """What `status` reads of the ledger."""
+    with closing(LedgerReader.open(load(house.config).state_dir / "ledger.db")) as ledger:
+        asked = Asked(ledger)
+        assert ledger.counts(house.project).studies
+        ledger.faults(house.project)
+    return asked
+
+
+def test_a_start_and_the_next_study_cost_what_the_first_one_did(houses: tuple[House, House]) -> None:
+    young, old = houses
+    early, late = next_study(young, 2), next_study(old, 2)
+    assert early.scans() | late.scans() == set()
+    assert late.rounds <= 1.1 * early.rounds
+
+
+def test_status_and_redeem_cost_what_they_did_on_the_first_day(houses: tuple[House, House]) -> None:
+    young, old = houses
+    for look in (told, lambda house: looked_up(house, studies.sop_uid(1, 1))):
+        early, late = look(young), look(old)
+        assert early.scans() | late.scans() == set()
+        assert late.rounds <= 1.1 * early.rounds + 2
