@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from coatcheck.model import Instance, Study
-from coatcheck.paths import is_below
+from coatcheck.paths import dropped, is_below
 
 
 class Arriving(NamedTuple):
@@ -64,7 +64,7 @@ class Assembly:
     def complete(self, folder: str) -> None:
         """Let the Studies that have an Instance in this folder, or below it, be due at once: nothing more comes."""
         for group in self._groups.values():
-            if not group.complete and any(is_below(path, folder) for path in group.instances):
+            if not group.complete and any(is_below(dropped(path), folder) for path in group.instances):
                 group.complete = True
 
     def due(self, now: float, *, flush: bool = False) -> list[Study]:

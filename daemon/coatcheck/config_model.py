@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from coatcheck.config_choice import Rules
 from coatcheck.config_subjects import Hashed, Subjects
 from coatcheck.config_values import folder, is_variable, wrong
 from coatcheck.problems import Place, nearest
@@ -137,6 +138,8 @@ class Project(BaseModel):
     study_settle: Seconds = 60.0
     study_longest_wait: Seconds = 6 * 3600.0
     done_marker: Annotated[str, BeforeValidator(_marker)] = "DONE"  # "" where there is none
+    include: Rules = Field(default=())
+    exclude: Rules = Field(default=())
     originals: Annotated[Literal["archive", "delete"], BeforeValidator(_choice("archive", "delete"))] = "archive"
     variables: Annotated[dict[str, str], BeforeValidator(_variables)] = Field(default={})  # for templates
     date_shift_days: Annotated[tuple[int, int], BeforeValidator(_days)] = (-365, -1)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from coatcheck import worker
 from coatcheck.assembly import Assembly
 from coatcheck.bench import Bench
+from coatcheck.choice import Choice
 from coatcheck.deid import pseudonyms
 from coatcheck.delivery.folder import Presence
 from coatcheck.errors import CoatcheckError
@@ -30,7 +31,7 @@ from coatcheck.pool import Crashed
 from coatcheck.reader import Reader
 from coatcheck.reasons import Reason
 from coatcheck.recovery import begin
-from coatcheck.single import DICOMDIR, MARKER, Companion, SingleFile
+from coatcheck.single import DICOMDIR, MARKER, Companion, SingleFile, alarms
 from coatcheck.weather import Fault, Weather
 
 _SOON: Final = 0.05  # seconds
@@ -64,6 +65,8 @@ class Line:
         self._gathering = Gathering(self._assembly)
         self._reader = Reader(bench.pool, self._examined)
         self._markers = Markers()
+        project = bench.project
+        self._choice = Choice(include=project.include, exclude=project.exclude, marker=project.done_marker)
         self._pieces = Pieces(bench, self._work_weather)
         self._recovered = False
 
@@ -122,7 +125,7 @@ class Line:
         """A piece of work came to its end."""
         if isinstance(piece, SingleFile):
             self._settle.forget(piece.arrival.path, piece.arrival.fingerprint)
-            self.quarantined += piece.refusal is not None
+            self.quarantined += piece.refusal is not None and alarms(piece.refusal)
             self.finished += 1
             return
         self.inbox.rung = True
@@ -131,7 +134,7 @@ class Line:
                 self._give_back(one, now)
             for instance in piece.study.instances:
                 self._settle.forget(instance.arrival.path, instance.arrival.fingerprint)
-            self.quarantined += len(piece.results.refused)
+            self.quarantined += sum(map(alarms, piece.results.refused))
             self.finished += piece.instances - len(piece.results.given_back)
 
     def next_call(self, now: float) -> float:
@@ -222,7 +225,9 @@ class Line:
                 arrivals.append(arrival)
         if self._settle.news:
             self.inbox.news(now)
-        context = worker.Reading(inbox=self.bench.project.inbox, device_here=self.inbox.device_here)
+        context = worker.Reading(
+            inbox=self.bench.project.inbox, device_here=self.inbox.device_here, choice=self._choice
+        )
         self._reader.add(context, arrivals, now)
 
     def _examined(self, arrival: Arrival, result: object, settled: float) -> None:

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from coatcheck.model import Arrival, Refusal
-from coatcheck.paths import is_below
+from coatcheck.paths import dropped, is_below, is_marker
 from coatcheck.reasons import Reason
-
-_BEHIND = (".txt",)  # what Windows puts behind a name, and hides
-
-
-def is_marker(path: str, name: str) -> bool:
-    """Whether a dropped path ends with the marker's name, in any case; with ``name`` "" there are no markers."""
-    last = path.rpartition("/")[2].lower()
-    return bool(name) and last in (name.lower(), *(name.lower() + suffix for suffix in _BEHIND))
 
 
 def marks(refusal: Refusal, name: str) -> bool:
@@ -45,7 +37,7 @@ class Markers:
             return []
         paths = list(changing())
         for arrival, since in self._quiet.items():
-            loud = any(is_below(path, folder_of(arrival)) for path in paths)
+            loud = any(is_below(dropped(path), folder_of(arrival)) for path in paths)
             self._quiet[arrival] = None if loud else now if since is None else since
         ready = [one for one, since in self._quiet.items() if since is not None and since < unread]
         for one in ready:
@@ -54,5 +46,5 @@ class Markers:
 
 
 def folder_of(marker: Arrival) -> str:
-    """The folder that a marker stands in."""
-    return marker.path.rpartition("/")[0]
+    """The folder that a marker stands in, as people know it."""
+    return dropped(marker.path).rpartition("/")[0]

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     PIXEL_RISK = "pixel-risk"
     IDENTITY_FOUND = "identity-found"
     LOOKUP_MISS = "lookup-miss"
+    EXCLUDED = "excluded"
     CRASHED = "crashed"
     TIMED_OUT = "timed-out"
     FAILED = "failed"
@@ -86,6 +87,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Attribute on a list of the profile.",
         "Add it to the list, run `coatcheck reload`, "
         "then `coatcheck quarantine retry --project NAME --reason lookup-miss`.",
+    ),
+    Reason.EXCLUDED: Explanation(
+        "The project does not want this file: its `include` or `exclude` leaves it out.",
+        "Nothing to do; if it is wanted after all, change the setting and retry the file.",
     ),
     Reason.CRASHED: Explanation(
         "Reading this file ended the worker process more than once.", "Report the file's kind to the maintainers."

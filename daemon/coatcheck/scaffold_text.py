@@ -65,6 +65,10 @@ profile: research
 # study_longest_wait: 6h
 # A file of this name releases the studies of its folder at once, or off.
 # done_marker: DONE
+# Which files are wanted, and which are set aside as excluded: wildcards, {regex: …} over the dropped path, and
+# conditions over attributes: {when: {Modality: SR}}.
+# include: []
+# exclude: []
 # What becomes of originals after durable delivery: archive or delete.
 # originals: archive
 # The fewest and the most days that dates are shifted by. Each study has its own shift, and it is never 0.

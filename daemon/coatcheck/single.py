@@ -12,6 +12,7 @@ from coatcheck.disposal import Disposal, close_refusal
 from coatcheck.fates import Fate, PlannedFile
 from coatcheck.ledger import is_detail
 from coatcheck.model import Arrival, Refusal
+from coatcheck.reasons import Reason
 
 
 class Companion(NamedTuple):
@@ -24,6 +25,11 @@ class Companion(NamedTuple):
 
 DICOMDIR: Final = Companion("dicomdir", "delete dicomdir", "a DICOMDIR was set aside with the originals")
 MARKER: Final = Companion("done", "delete marker", "a marker released the Studies of its folder")
+
+
+def alarms(refusal: Refusal) -> bool:
+    """Whether a person should look at it: what the project excludes is set aside in silence."""
+    return refusal.reason is not Reason.EXCLUDED
 
 
 class SingleFile:
@@ -70,7 +76,8 @@ class SingleFile:
         except Exception:
             bench.vault.drop_plans(refusal_ids=[refusal_id])  # The next refusal will have this number.
             raise
-        bench.log(logging.WARNING, "quarantined as %s: 1 file %s", refusal.reason.value, detail)
+        level = logging.WARNING if alarms(refusal) else logging.INFO
+        bench.log(level, "quarantined as %s: 1 file %s", refusal.reason.value, detail)
         return Disposal(bench, list(zip(rows, [planned], strict=True)))
 
     def _set_companion_aside(self) -> bool:

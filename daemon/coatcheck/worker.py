@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from coatcheck.choice import EVERYTHING, Choice
 from coatcheck.deid import facts
+from coatcheck.deid.attributes import attributes_of
 from coatcheck.deid.directory import is_directory
 from coatcheck.deid.elements import tag_text
 from coatcheck.deid.part10 import MEDIA_STORAGE_DIRECTORY
@@ -24,6 +26,7 @@ from coatcheck.errors import Refused
 from coatcheck.limits import SECONDS_PER_FILE, TimeUp, time_limit
 from coatcheck.model import Arrival, Directory, Identity, Instance, Job, Refusal, Unready
 from coatcheck.passage import Passage
+from coatcheck.paths import dropped
 from coatcheck.reasons import Reason
 from coatcheck.source import Changed, original, plain_source
 
@@ -37,6 +40,7 @@ class Reading:
 
     inbox: Path
     device_here: int | None = None
+    choice: Choice = EVERYTHING
     seconds: float = SECONDS_PER_FILE
 
 
@@ -105,10 +109,14 @@ def _examine(
     kinds: dict[frozenset[int], frozenset[int]],
     repeats: Repeats[facts.Seen],
 ) -> Instance | Directory:
+    path = dropped(arrival.path)
+    if context.choice.leaves_out(path):
+        raise Refused(Reason.EXCLUDED)
     with original(context.inbox, arrival, context.device_here) as fd, plain_source(fd) as (_, window, head):
         if head.sop_class == MEDIA_STORAGE_DIRECTORY and is_directory(window, head):
             return Directory(arrival=arrival)
         found = facts.FactReader(window, head, repeats).read()
+        wanted = context.choice.wants(path, partial(attributes_of, window, head.start, head.encoding))
     keys = found.keys
     if keys[facts.SOP_CLASS] == MEDIA_STORAGE_DIRECTORY:
         raise Refused(Reason.MALFORMED, tag_text(facts.SOP_CLASS))  # A DICOMDIR is no Instance.
@@ -123,8 +131,8 @@ def _examine(
         # One object for each identity, so that a batch of one Study pickles to little more than its own UIDs.
         identity=frozenset(shared.setdefault(identity, identity) for identity in found.identity),
         tags=kinds.setdefault(tags := frozenset(found.tags), tags),
-        concern=found.concern,
-        concern_detail=found.concern_detail,
+        concern=found.concern if wanted else Reason.EXCLUDED,
+        concern_detail=found.concern_detail if wanted else "",
     )
 
 

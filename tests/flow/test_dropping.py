@@ -76,3 +76,42 @@ def test_a_marker_is_deleted_where_originals_are_and_the_vault_says_so(house: Ho
 
     assert not tree(house.inbox)
     assert not house.kept()
+
+
+def test_what_is_excluded_is_recorded_and_set_aside_without_an_alarm_and_the_rest_is_delivered(house: House) -> None:
+    house.configure(exclude=["VIEWER", {"regex": r"\.html?$"}, {"when": {"SeriesDescription": {"matches": "^SCOUT"}}}])
+    scout = studies.instance(1, 2, SeriesDescription="SCOUT Maria")
+    house.drop("disc/1", studies.instance(1, 1))
+    house.drop("disc/2", scout)
+    house.drop("disc/viewer/Meier.exe", b"a program")
+    house.drop("disc/Meier.htm", b"a page")
+    house.drop("disc/DONE", b"")
+
+    said = house.deliver()
+
+    [(ticket,)] = house.rows("SELECT ticket FROM studies")
+    assert len(house.delivered()) == 1
+    assert house.set_aside() == {
+        "excluded/unassigned/disc/viewer/Meier.exe": b"a program",
+        "excluded/unassigned/disc/Meier.htm": b"a page",
+        f"excluded/{ticket}/disc/2": scout,
+    }
+    assert house.refusals() == {"excluded": 3}
+    assert "Meier" not in said
+    assert "SCOUT" not in said + str(house.rows("SELECT detail FROM refusals"))
+
+    house.configure(exclude=[])
+    assert house.command("quarantine", "retry", "--project", "lung", "--reason", "excluded").returncode == 0
+    house.deliver(expect=3)
+    assert len(house.delivered()) == 2
+
+
+def test_what_is_included_by_an_attribute_is_all_that_comes_out(house: House) -> None:
+    house.configure(include=[{"when": {"Modality": {"in": ["PT", "OT"]}}}])
+    house.drop("1", studies.instance(1, 1, Modality="PT"))
+    house.drop("2", studies.instance(1, 2, Modality="SR"))
+
+    house.deliver()
+
+    assert len(house.delivered()) == 1
+    assert house.refusals() == {"excluded": 1}

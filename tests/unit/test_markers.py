@@ -6,8 +6,9 @@ from math import inf
 
 import pytest
 
-from coatcheck.markers import Markers, is_marker
+from coatcheck.markers import Markers
 from coatcheck.model import Arrival, Fingerprint
+from coatcheck.paths import is_marker
 
 
 def marker(path: str) -> Arrival:
