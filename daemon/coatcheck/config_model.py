@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from coatcheck.config_choice import Rules
 from coatcheck.config_subjects import Hashed, Subjects
 from coatcheck.config_values import folder, is_variable, wrong
 from coatcheck.problems import Place, nearest
-from coatcheck.units import parse_duration
+from coatcheck.units import DURATION, parse_duration
 
 FOLDERS: Final = ("inbox", "outbox", "quarantine", "archive")
 _MOST_DAYS: Final = 36500
@@ -107,8 +107,13 @@ def _variables(value: object) -> dict[str, str]:
     return value
 
 
-Folder = Annotated[Path, BeforeValidator(_path)]
-Seconds = Annotated[float, BeforeValidator(_duration)]
+# What a schema says of them is what is written in YAML.
+Folder = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_duration),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{DURATION.pattern}$"}, {"const": 0}]}),
+]
 
 
 class Settings(BaseModel):

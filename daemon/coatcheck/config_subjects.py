@@ -8,8 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import CoreSchema, InitErrorDetails
 
 from coatcheck.config_values import folder, wrong
 from coatcheck.problems import nearest
@@ -88,10 +98,10 @@ class _Part(BaseModel):
 class Spelling(_Part):
     """Which differences between two Patient IDs do not count."""
 
-    ignore_case: Flag = False
-    ignore_leading_zeros: Flag = False
-    ignore_spaces: Flag = True
-    issuer: Flag = False
+    ignore_case: Flag = Field(default=False, description="Whether `abc` and `ABC` are one patient.")
+    ignore_leading_zeros: Flag = Field(default=False, description="Whether `007` and `7` are one patient.")
+    ignore_spaces: Flag = Field(default=True, description="Whether `12 34` and `1234` are one patient.")
+    issuer: Flag = Field(default=False, description="Whether Issuer of Patient ID is a part of the ID.")
 
     def key(self, patient_id: str, issuer: str = "") -> str:
         """What all spellings of one Patient ID have in common; "" for none.
@@ -119,7 +129,7 @@ class Spelling(_Part):
 class Hashed(_Part):
     """A subject is a keyed function of the Patient ID."""
 
-    kind: Literal["hashed"] = "hashed"
+    kind: Literal["hashed"] = Field(default="hashed", description="A keyed function of the Patient ID.")
     spelling: Spelling = Spelling()
 
     def __str__(self) -> str:
@@ -129,10 +139,12 @@ class Hashed(_Part):
 class Sequential(_Part):
     """Subjects are numbered in the order in which patients are first seen. More digits are taken where need be."""
 
-    kind: Literal["sequential"] = "sequential"
-    prefix: Annotated[str, BeforeValidator(_prefix)] = ""
-    digits: Annotated[int, BeforeValidator(_digits)] = 4
-    start: Annotated[int, BeforeValidator(_start)] = 1
+    kind: Literal["sequential"] = Field(default="sequential", description="Numbers, in the order of first sight.")
+    prefix: Annotated[str, BeforeValidator(_prefix)] = Field(default="", description="What stands before the number.")
+    digits: Annotated[int, BeforeValidator(_digits)] = Field(
+        default=4, description="How many digits, with zeros first."
+    )
+    start: Annotated[int, BeforeValidator(_start)] = Field(default=1, description="The first number.")
     spelling: Spelling = Spelling()
 
     def subject(self, number: int) -> str:
@@ -143,10 +155,10 @@ class Sequential(_Part):
 class Listed(_Part):
     """Subjects stand in a CSV file. ``entries`` is what it held when the configuration was loaded, by normalised ID."""
 
-    kind: Literal["list"] = "list"
-    file: Annotated[Path, BeforeValidator(_file)]
+    kind: Literal["list"] = Field(default="list", description="Subjects stand in a CSV file.")
+    file: Annotated[Path, BeforeValidator(_file)] = Field(description="CSV with the header `patient_id,subject`.")
     spelling: Spelling = Spelling()
-    entries: Mapping[str, Entry] = Field(default={}, repr=False)
+    entries: SkipJsonSchema[Mapping[str, Entry]] = Field(default={}, repr=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -174,4 +186,15 @@ _KINDS: Final[dict[str, type[Hashed | Sequential | Listed]]] = {
     "sequential": Sequential,
     "list": Listed,
 }
-Subjects = Annotated[Hashed | Sequential | Listed, BeforeValidator(_subjects)]
+
+
+class _OrWord:
+    """A kind without settings may be written as its name alone; with settings, the kind must be named."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """What a schema says of it."""
+        kinds = {"type": "object", "required": ["kind"], **handler(core)}
+        return {"anyOf": [{"enum": ["hashed", "sequential"]}, kinds]}
+
+
+Subjects = Annotated[Hashed | Sequential | Listed, BeforeValidator(_subjects), _OrWord()]

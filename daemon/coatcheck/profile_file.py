@@ -23,7 +23,7 @@ from coatcheck.errors import CoatcheckError
 from coatcheck.problems import ConfigError, Problem
 
 KEYS: Final = ("title", "extends", "options", "unlisted", "private", "dates", "variables", "rules")
-_RULE_KEYS: Final = ("at", "do", "when", "because")
+RULE_KEYS: Final = ("at", "do", "when", "because")
 _VARIABLE: Final = "a variable's name is of small letters, digits and _, and its value is a text"
 _DEEPEST: Final = 8
 SAFE_PRIVATE: Final = "retain-safe-private"
@@ -266,7 +266,7 @@ def _rule(said: object, maker: Maker, place: str) -> WrittenRule:
     because = said.get("because", "")
     if not isinstance(because, str):
         raise SettingError("`because` must be a text", "put it into quotes")
-    settings = {key: value for key, value in said.items() if key not in _RULE_KEYS}
+    settings = {key: value for key, value in said.items() if key not in RULE_KEYS}
     do = KINDS[action].make(settings, maker) if settings or action not in _PLAIN else None
     return WrittenRule(
         selectors=tuple(parse_selector(one) for one in at),

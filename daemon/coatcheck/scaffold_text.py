@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 import yaml
 
 from coatcheck.config_yaml import parse
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./-]*")
+
+_SETTING: Final = re.compile(r"(?P<off># )?(?P<name>[a-z_]+):(?: (?P<value>.*))?")
 
 _TOP: Final = """\
 # The configuration of coatcheck. `coatcheck check` says what is wrong in it, `coatcheck reload` makes a running
@@ -59,9 +61,9 @@ profile: research
 # variables: {}
 # A file is complete when nothing about it changed for so long.
 # file_settle: 5s
-# A study is complete when no instance came for so long,
+# A study is complete when no instance came for so long.
 # study_settle: 60s
-# and is released in any case after this.
+# A study is released after this in any case.
 # study_longest_wait: 6h
 # A file of this name releases the studies of its folder at once, or off.
 # done_marker: DONE
@@ -80,6 +82,31 @@ profile: research
 # How the inbox is watched: events, polling, or auto to choose by its file system.
 # watch: auto
 """
+
+
+class Explained(NamedTuple):
+    """What the scaffold says of a setting: its comment, and the default that it shows in YAML, or ""."""
+
+    text: str
+    default: str
+
+    def as_schema(self) -> dict[str, Any]:
+        """The same in the words of JSON schema."""
+        shown = {"default": yaml.safe_load(self.default)} if self.default else {}
+        return {"description": self.text, **shown}
+
+
+def explained(names: Iterable[str]) -> dict[str, Explained]:
+    """What the scaffold says of these settings; one that it does not explain is missing."""
+    known, found = frozenset(names), {}
+    comment: list[str] = []
+    for line in (_TOP + _FOLDERS + _SETTINGS).splitlines():
+        setting = _SETTING.fullmatch(line)
+        if setting and setting["name"] in known:
+            default = setting["value"] if setting["off"] and setting["value"] else ""
+            found[setting["name"]] = Explained(" ".join(comment).replace("{{", "{").replace("}}", "}"), default)
+        comment = [*comment, line.removeprefix("# ")] if line.startswith("# ") and not setting else []
+    return found
 
 
 def top_text(state_dir: str, key_dir: str) -> str:

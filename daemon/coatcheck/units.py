@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
+DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _LONGEST: Final = 3650 * 86400.0
 
 
@@ -17,7 +17,7 @@ def parse_duration(value: object) -> float:
     """
     if type(value) is int and value == 0:
         return 0.0
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    match = DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         unit = "a number needs a unit" if isinstance(value, int | float) else "not a duration"
         raise ValueError(f"{unit}: write it like 500ms, 2s, 5m, 6h or 30d")

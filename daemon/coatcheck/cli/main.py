@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "profile": "coatcheck.cli.profile",
     "preview": "coatcheck.cli.preview",
     "compare": "coatcheck.cli.compare",
+    "schema": "coatcheck.cli.schema",
 }
 INTERRUPTED: Final = 128 + 2  # as if SIGINT had ended it
 

@@ -1,0 +1,1 @@
+"""JSON schemas (2020-12) of the configuration and of profiles, for editors that complete and explain."""
