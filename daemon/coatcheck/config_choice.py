@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from coatcheck.config_values import wrong
 
@@ -39,4 +39,23 @@ def _rule(value: object) -> object:
     raise wrong("has a rule that is neither a wildcard nor `regex:` nor `when:`", _HINT)
 
 
-Rules = Annotated[tuple[Any, ...], BeforeValidator(_rules)]
+def _only(key: str, value: dict[str, Any], text: str) -> dict[str, Any]:
+    """The schema of a rule with one key."""
+    properties = {key: value | {"description": text}}
+    return {"type": "object", "properties": properties, "required": [key], "additionalProperties": False}
+
+
+_AS_WRITTEN: Final = {
+    "type": "array",
+    "maxItems": _MOST,
+    "items": {
+        "anyOf": [
+            {"type": "string", "minLength": 1, "maxLength": _LONGEST},
+            _only(
+                "regex", {"type": "string", "minLength": 1}, "A regular expression that is found in the dropped path."
+            ),
+            _only("when", {"type": "object", "minProperties": 1}, "A condition as in a profile's `when:`."),
+        ]
+    },
+}
+Rules = Annotated[tuple[Any, ...], BeforeValidator(_rules), WithJsonSchema(_AS_WRITTEN)]

@@ -67,9 +67,10 @@ profile: research
 # study_longest_wait: 6h
 # A file of this name releases the studies of its folder at once, or off.
 # done_marker: DONE
-# Which files are wanted, and which are set aside as excluded: wildcards, {regex: …} over the dropped path, and
-# conditions over attributes: {when: {Modality: SR}}.
+# Which files are wanted; without a rule all are. A rule is a wildcard, {regex: …} over the dropped path, or a condition
+# over attributes: {when: {Modality: SR}}.
 # include: []
+# Which files are set aside as excluded, by rules of the same kinds.
 # exclude: []
 # What becomes of originals after durable delivery: archive or delete.
 # originals: archive

@@ -97,6 +97,7 @@ FOLDERS_TEXT = "inbox: i, outbox: o, quarantine: q, archive: a"
     [
         f"projects: {{lung: {{{FOLDERS_TEXT}, subjects: {{kind: sequential, prefix: LUNG-, digits: 4}}}}}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, subjects: hashed, file_settle: 0s}}}}",
+        f"projects: {{lung: {{{FOLDERS_TEXT}, include: ['*.dcm', {{regex: ^a/}}, {{when: {{Modality: SR}}}}]}}}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, subjects: {{kind: hashed, spelling: {{ignore_case: true}}}}}}}}",
         "defaults: {quarantine: q}\nworkers: 4\nprojects: {lung: {inbox: i, outbox: o, archive: a}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, date_shift_days: [-30, 30], variables: {{site: Leeds}}}}}}",
@@ -117,6 +118,8 @@ def test_a_right_configuration_validates_and_loads(text: str, tmp_path: Path) ->
         "projects: {lung: {inbox: i, outbox: o, originals: delete}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, inbx: x}}}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, file_settle: 5}}}}",
+        f"projects: {{lung: {{{FOLDERS_TEXT}, exclude: SR}}}}",
+        f"projects: {{lung: {{{FOLDERS_TEXT}, exclude: [{{modality: SR}}]}}}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, file_settle: 5 seconds}}}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, originals: keep}}}}",
         f"projects: {{lung: {{{FOLDERS_TEXT}, pixel_risk: yes}}}}",
