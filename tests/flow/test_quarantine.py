@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -341,3 +342,23 @@ def test_no_file_name_is_said_or_logged(house: House) -> None:
     said = quarantine(house, "show", "1") + quarantine(house, "retry", "1")
     log: Any = house.log.read_text() if house.log.exists() else ""
     assert "Doe" not in said + log
+
+
+def test_what_lies_there_is_chosen_by_its_age(house: House) -> None:
+    house.drop("a", b"no DICOM")
+    house.deliver(expect=3)
+    with closing(sqlite3.connect(house.state / "ledger.db")) as db, db:
+        db.execute("UPDATE refusals SET at = '2020-01-01T00:00:00.000Z'")
+    house.drop("b", b"no DICOM either")
+    house.deliver(expect=3)
+
+    listed = json.loads(quarantine(house, "list", "--older-than", "30d", "--json"))["refusals"]
+    shown = quarantine(house, "show", "--older-than", "30d")
+
+    assert [one["id"] for one in listed] == [1]
+    assert ("id:      1" in shown, "id:      2" in shown) == (True, False)
+    assert "neither" not in quarantine(house, "show", "2")
+    quarantine(house, "list", "--older-than", "30", expect=2)
+    quarantine(house, "drop", "--older-than", "30d", "--yes", expect=2)  # of which project?
+    quarantine(house, "drop", "--project", "lung", "--older-than", "30d", "--yes")
+    assert states(house) == {1: "dropped", 2: "quarantined"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from coatcheck.ledger import LedgerReader, RefusalRow
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_THERE: Final = ("planned", "quarantined")
 
 
 def reason_option(function: Function) -> Function:
@@ -31,10 +32,41 @@ def study_option(function: Function) -> Function:
     return click.option("--study", metavar="TICKET", help="Only of this study.")(function)
 
 
+def age_option(function: Function) -> Function:
+    """``--older-than AGE``."""
+    help_text = "Only what was set aside longer ago than this, such as 30d or 12h."
+    return click.option("--older-than", metavar="AGE", callback=_age, help=help_text)(function)
+
+
+def _age(ctx: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    from coatcheck.units import parse_duration
+
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def wanted(
+    config: Config, *, project: str | None, reason: str | None, study: str | None, older_than: float | None
+) -> list[RefusalRow]:
+    """Everything that lies in quarantine, or is on its way there, and matches all that is given; oldest first."""
+    from datetime import UTC, datetime, timedelta
+
+    if project is not None:
+        find_project(config, project)
+    with closing(open_ledger(config)) as ledger:
+        found = ledger.refusals(project, reason, ticket=study and study.upper())
+    limit = datetime.now(UTC) - timedelta(seconds=older_than or 0.0)
+    young = older_than is not None
+    return [one for one in found if one.state in _THERE and not (young and datetime.fromisoformat(one.at) > limit)]
+
+
 def selection(function: Function) -> Function:
-    """What `retry` and `drop` work on: numbers, or a project with a reason, a study or all of it."""
+    """What `retry` and `drop` work on: numbers, or a project with a reason, a study, an age or all of it."""
     for option in (
         click.option("--all", "everything", is_flag=True, help="All that lies in the project's quarantine."),
+        age_option,
         study_option,
         reason_option,
         project_option(required=False),
@@ -49,23 +81,24 @@ def chosen(
     project: str | None,
     reason: str | None,
     study: str | None,
+    older_than: float | None,
     everything: bool,
     config_file: Path | None,
 ) -> tuple[Config, list[RefusalRow]]:
     """What lies in quarantine and was asked for. Raises a usage error where that is not clear."""
-    if numbers and (reason or study or everything):
-        raise click.UsageError("name numbers, or --reason, --study or --all, and not both")
-    if not numbers and not (project and (reason or study or everything)):
-        raise click.UsageError("name numbers, or --project with --reason, --study or --all")
+    described = reason or study or older_than is not None or everything
+    if numbers and described:
+        raise click.UsageError("name numbers, or --reason, --study, --older-than or --all, and not both")
+    if not numbers and not (project and described):
+        raise click.UsageError("name numbers, or --project with --reason, --study, --older-than or --all")
     config = read_config(config_file)
+    if not numbers:
+        found = wanted(config, project=project, reason=reason, study=study, older_than=older_than)
+        return config, [refusal for refusal in found if refusal.state == "quarantined"]
     if project is not None:
         find_project(config, project)
     with closing(open_ledger(config)) as ledger:
-        if numbers:
-            return config, [_by_number(ledger, number, project) for number in dict.fromkeys(numbers)]
-        ticket = study.upper() if study else None
-        found = ledger.refusals(project, reason, ticket=ticket)
-    return config, [refusal for refusal in found if refusal.state == "quarantined"]
+        return config, [_by_number(ledger, number, project) for number in dict.fromkeys(numbers)]
 
 
 def _by_number(ledger: LedgerReader, number: int, project: str | None) -> RefusalRow:

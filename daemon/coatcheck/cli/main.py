@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "run": "coatcheck.cli.run",
     "reload": "coatcheck.cli.reload",
     "status": "coatcheck.cli.status",
+    "logs": "coatcheck.cli.logs",
     "doctor": "coatcheck.cli.doctor",
     "backup": "coatcheck.cli.backup",
     "quarantine": "coatcheck.cli.quarantine",

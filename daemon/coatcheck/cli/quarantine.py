@@ -12,14 +12,23 @@ import click
 
 from coatcheck.cli.common import (
     config_option,
-    find_project,
     json_option,
     print_json,
     print_table,
     project_option,
     read_config,
 )
-from coatcheck.cli.leaving import carry_out, chosen, open_ledger, reason_option, report, selection, study_option
+from coatcheck.cli.leaving import (
+    age_option,
+    carry_out,
+    chosen,
+    open_ledger,
+    reason_option,
+    report,
+    selection,
+    study_option,
+    wanted,
+)
 from coatcheck.errors import CoatcheckError
 from coatcheck.reasons import EXPLANATIONS, Reason
 
@@ -27,7 +36,6 @@ if TYPE_CHECKING:
     from coatcheck.config import Config
     from coatcheck.ledger import RefusalRow
 
-_THERE: Final = ("planned", "quarantined")
 HEAD: Final = ("ID", "AT", "PROJECT", "REASON", "FILES", "STUDY", "STATE", "DETAIL")
 _SHOWN: Final = ("id", "project", "at", "state", "reason", "what", "do", "detail", "files", "ticket", "path")
 _NUMBER_DIGITS: Final = 9  # a ticket has ten characters, and they may all be digits
@@ -49,24 +57,26 @@ def command() -> None:
 @project_option(required=False)
 @reason_option
 @study_option
+@age_option
 @json_option
 @config_option
 def list_refusals(
-    project: str | None, reason: str | None, study: str | None, as_json: bool, config_file: Path | None
+    project: str | None,
+    reason: str | None,
+    study: str | None,
+    older_than: float | None,
+    as_json: bool,
+    config_file: Path | None,
 ) -> None:
     """Everything that lies in quarantine, oldest first.
 
     \b
     Example:
       coatcheck quarantine list --reason truncated --json
+      coatcheck quarantine list --project lung-trial --older-than 30d
     """
     config = read_config(config_file)
-    if project is not None:
-        find_project(config, project)
-    with closing(open_ledger(config)) as ledger:
-        refusals = [
-            one for one in ledger.refusals(project, reason, ticket=study and study.upper()) if one.state in _THERE
-        ]
+    refusals = wanted(config, project=project, reason=reason, study=study, older_than=older_than)
     if as_json:
         print_json({"version": 1, "refusals": [_described(config, refusal) for refusal in refusals]})
         return
@@ -74,27 +84,38 @@ def list_refusals(
 
 
 @command.command()
-@click.argument("which", metavar="ID|TICKET")
+@click.argument("which", metavar="[ID|TICKET]", default="")
+@project_option(required=False)
+@reason_option
+@age_option
 @json_option
 @config_option
-def show(which: str, as_json: bool, config_file: Path | None) -> None:
-    """One thing in quarantine, or all of a study: what happened, what to do, and where its files lie.
+def show(
+    which: str,
+    project: str | None,
+    reason: str | None,
+    older_than: float | None,
+    as_json: bool,
+    config_file: Path | None,
+) -> None:
+    """One thing in quarantine, or all of a study, of a reason or an age: what happened, what to do, where files lie.
 
     \b
     Example:
       coatcheck quarantine show 17
       coatcheck quarantine show 28WKZNPX40
+      coatcheck quarantine show --project lung-trial --reason pixel-risk --older-than 30d
     """
     one = which.isascii() and which.isdigit() and len(which) <= _NUMBER_DIGITS
-    if not one and len(which) != len("28WKZNPX40"):
+    if which and not one and len(which) != len("28WKZNPX40"):
         raise click.BadParameter("it is neither a number nor a study's ticket", param_hint="'ID|TICKET'")
+    if bool(which) == bool(project or reason or older_than is not None):
+        raise click.UsageError("name an ID or a TICKET, or --project, --reason or --older-than, and not both")
     config = read_config(config_file)
-    with closing(open_ledger(config)) as ledger:
-        alone = ledger.refusal(int(which)) if one else None
-        found = ledger.refusals(ticket=which.upper()) if not one else [alone] if alone else []
-    if not found:
-        thing = f"the number {which}" if one else f"the ticket {which}"
-        raise CoatcheckError(f"nothing in quarantine has {thing}", "see `coatcheck quarantine list`")
+    if which:
+        found = _named(config, which, one)
+    else:
+        found = wanted(config, project=project, reason=reason, study=None, older_than=older_than)
     described = [_described(config, refusal) for refusal in found]
     if as_json:
         print_json({"version": 1} | described[0] if one else {"version": 1, "refusals": described})
@@ -118,21 +139,22 @@ def retry(
     project: str | None,
     reason: str | None,
     study: str | None,
+    older_than: float | None,
     everything: bool,
     as_json: bool,
     config_file: Path | None,
 ) -> None:
     """Give originals back to the inbox under the path they were dropped with, to be taken in anew.
 
-    Name them by their numbers, or by --project with --reason, --study or --all. Nothing is written over. A running
-    service does the work; where none runs, this command does it, and the next run takes the files in.
+    Name them by their numbers, or by --project with --reason, --study, --older-than or --all. Nothing is written over.
+    A running service does the work; where none runs, this command does it, and the next run takes the files in.
 
     \b
     Example:
       coatcheck quarantine retry 17
       coatcheck quarantine retry --project lung-trial --reason lookup-miss
     """
-    config, refusals = chosen(numbers, project, reason, study, everything, config_file)
+    config, refusals = chosen(numbers, project, reason, study, older_than, everything, config_file)
     results = carry_out(config, "retry", refusals)
     ctx.exit(report(results, "given back to the inbox", as_json=as_json))
 
@@ -149,6 +171,7 @@ def drop(
     project: str | None,
     reason: str | None,
     study: str | None,
+    older_than: float | None,
     everything: bool,
     yes: bool,
     as_json: bool,
@@ -160,11 +183,11 @@ def drop(
 
     \b
     Example:
-      coatcheck quarantine drop --project lung-trial --reason not-dicom --yes
+      coatcheck quarantine drop --project lung-trial --reason not-dicom --older-than 30d --yes
     """
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on: write --yes to delete without a question")
-    config, refusals = chosen(numbers, project, reason, study, everything, config_file)
+    config, refusals = chosen(numbers, project, reason, study, older_than, everything, config_file)
     files = sum(refusal.files for refusal in refusals)
     question = f"Delete {files} originals? They may be the only copies."
     if refusals and not yes and not click.confirm(question, err=True):
@@ -172,6 +195,17 @@ def drop(
         ctx.exit(1)
     results = carry_out(config, "drop", refusals)
     ctx.exit(report(results, "deleted", as_json=as_json))
+
+
+def _named(config: Config, which: str, one: bool) -> list[RefusalRow]:
+    """What has this number or ticket, in any state. Raises CoatcheckError where nothing has."""
+    with closing(open_ledger(config)) as ledger:
+        alone = ledger.refusal(int(which)) if one else None
+        found = ledger.refusals(ticket=which.upper()) if not one else [alone] if alone else []
+    if not found:
+        thing = f"the number {which}" if one else f"the ticket {which}"
+        raise CoatcheckError(f"nothing in quarantine has {thing}", "see `coatcheck quarantine list`")
+    return found
 
 
 def _row(refusal: RefusalRow) -> tuple[object, ...]:

@@ -49,6 +49,14 @@ _STORY = """
     SELECT events.* FROM events JOIN studies ON studies.id = events.study_id
     WHERE studies.project = ? AND studies.ticket = ? ORDER BY events.id
 """
+_CALLED = """
+    SELECT * FROM studies WHERE project = COALESCE(?, project) AND (
+        ticket IN (?, ?) OR study_uid IN (?, ?) OR id IN (
+            SELECT study_id FROM deliveries WHERE folder IS NOT NULL AND (
+                folder = ? OR substr(folder, -length(?) - 1) = '/' || ?
+                OR substr(?, -length(folder) - 1) = '/' || folder
+    ))) ORDER BY project, id
+"""
 
 
 class LedgerReader:
@@ -71,6 +79,16 @@ class LedgerReader:
         """The Study of a ticket, or None."""
         found = self._rows("SELECT * FROM studies WHERE project = ? AND ticket = ?", (project, ticket))
         return StudyRow(**dict(found[0])) if found else None
+
+    def studies_called(self, names: Sequence[str], path: str, project: str | None = None) -> list[StudyRow]:
+        """The Studies with one of these two tickets or new UIDs, or a folder of that name or path in the outbox."""
+        first, last = names[0], names[-1]
+        values = (project, first, last, first, last, first, first, first, path)
+        return [StudyRow(**dict(row)) for row in self._rows(_CALLED, values)]
+
+    def deliveries_of(self, study_id: int) -> list[DeliveryRow]:
+        """All deliveries of a Study, oldest first."""
+        return self._deliveries("WHERE study_id = ? ORDER BY deliveries.id", (study_id,))
 
     def delivery(self, delivery_id: int) -> DeliveryRow | None:
         """One delivery, or None."""
