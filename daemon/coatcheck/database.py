@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlite_utils import Database, Migrations
-
 from coatcheck.errors import StateError
+from coatcheck.steps import BOOK, Database, Migrations
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another process's transaction before it gives up."""
 
+_OTHER_TABLES = "SELECT 1 FROM sqlite_schema WHERE tbl_name <> ?"
 _BE_PATIENT = f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}"
 
 CHUNK = 500
@@ -55,7 +55,7 @@ def open_writer(path: Path, *, mode: int, migrations: Migrations, look_through: 
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             _configure_writer(connection, path)
-            db = Database(connection, execute_plugins=False, recursive_triggers=False)
+            db = Database(connection)
             _refuse_foreign(db, path, migrations)
             if look_through:
                 _refuse_damaged(connection, path)
@@ -73,7 +73,7 @@ def open_reader(path: Path, *, migrations: Migrations) -> Database:
     with translated(path):
         connection = _connect_readonly(path)
         try:
-            db = Database(connection, execute_plugins=False, recursive_triggers=False)
+            db = Database(connection)
             _refuse_foreign(db, path, migrations)
             if migrations.pending(db):
                 raise StateError(
@@ -231,15 +231,11 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
 
 def _refuse_foreign(db: Database, path: Path, migrations: Migrations) -> None:
     """Refuse a database with steps that this version does not know: of a newer coatcheck, or another database."""
-    table = migrations.migrations_table
-    if not db.conn.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", [table]).fetchone():
-        if db.conn.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            raise StateError(f"{path} is not coatcheck's {migrations.name}", "move it away, or correct state_dir")
-        return
-    applied = set(db.conn.execute(f"SELECT migration_set, name FROM {table}").fetchall())
-    if any(name != migrations.name for name, _ in applied):
+    applied = set(migrations.done(db))
+    foreign = {kind for kind, _ in applied} - {migrations.name}
+    if foreign or (not applied and db.conn.execute(_OTHER_TABLES, (BOOK,)).fetchone()):
         raise StateError(f"{path} is not coatcheck's {migrations.name}", "move it away, or correct state_dir")
-    if applied - _known(migrations):
+    if {name for _, name in applied} - set(migrations.names):
         raise StateError(f"{path} was made by a newer coatcheck", "install that version again, or restore a backup")
 
 
@@ -250,10 +246,3 @@ def _refuse_damaged(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise StateError(f"{path} is damaged", _RESTORE)
-
-
-def _known(migrations: Migrations) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        # Nothing is applied in an empty database, so all steps are pending there.
-        empty = Database(connection, execute_plugins=False, recursive_triggers=False)
-        return {(migrations.name, step.name) for step in migrations.pending(empty)}

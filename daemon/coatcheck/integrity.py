@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlite_utils import Database
-
 from coatcheck import database
 from coatcheck.errors import StateError
+from coatcheck.steps import Database
 
 _STEPS: Final = 20_000  # of SQLite's machine between two looks at the clock: some milliseconds
 _TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"

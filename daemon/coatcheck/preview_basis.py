@@ -5,12 +5,11 @@ Vault and ledger are only read.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-from sqlite_utils import Database
 
 from coatcheck.config import Config, Project
 from coatcheck.deid.profile import Profile
@@ -19,6 +18,7 @@ from coatcheck.keys import ProjectKey
 from coatcheck.ledger import LedgerReader
 from coatcheck.model import Arrival
 from coatcheck.profile_file import profile_of
+from coatcheck.steps import Database
 from coatcheck.vault import Kind, Vault
 from coatcheck.vault.schema import migrations
 
@@ -73,7 +73,7 @@ class _Looking(Vault):
         """The vault to read; where there is none yet, an empty one that never comes to a disk."""
         if path.exists():
             return cls.open(path, keys, readonly=True)
-        db = Database(memory=True)
+        db = Database(sqlite3.connect(":memory:", isolation_level=None))
         migrations.apply(db)
         return cls(db, path, keys)
 

@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 from coatcheck.audit_trail import AuditTrail, anchor, anchor_alone
 from coatcheck.errors import KeyFileError, StateError
 from coatcheck.keys import ProjectKey
 from coatcheck.ledger import Ledger, LedgerReader
 from coatcheck.service_lock import hold_lock
+from coatcheck.steps import Database
 from coatcheck.vault import Kind, Span, Vault
 from coatcheck.vault.chain import Link
 from coatcheck.vault.schema import migrations

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
-
 from coatcheck.ledger import totals
+from coatcheck.steps import Database, Migrations
 
 migrations = Migrations("ledger")
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from sqlite_utils import Database
-
 from coatcheck import database
 from coatcheck.database import CHUNK, marks
 from coatcheck.ledger.migrations import migrations
@@ -23,6 +21,7 @@ from coatcheck.ledger.rows import (
     RefusalState,
     StudyRow,
 )
+from coatcheck.steps import Database
 
 _D = DeliveryState
 

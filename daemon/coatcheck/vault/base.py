@@ -8,11 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
-from sqlite_utils import Database
-
 from coatcheck import database
 from coatcheck.errors import KeyFileError
 from coatcheck.keys import ProjectKey
+from coatcheck.steps import Database
 from coatcheck.vault.schema import migrations
 from coatcheck.vault.sealing import Seal
 

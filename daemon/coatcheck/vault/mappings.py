@@ -7,11 +7,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from coatcheck.database import CHUNK, marks
 from coatcheck.errors import StateError
 from coatcheck.keys import ProjectKey
+from coatcheck.steps import Database
 from coatcheck.vault.base import Base
 from coatcheck.vault.rows import Kind
 from coatcheck.vault.sealing import decode, encode, fingerprint

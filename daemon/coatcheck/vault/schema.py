@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
-
+from coatcheck.steps import Database, Migrations
 from coatcheck.vault.chain import BEFORE_THE_CHAIN, GENESIS, Link, content
 
 migrations = Migrations("vault")
