@@ -84,7 +84,28 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines()}
     assert "click" in imported
     assert not imported & {"pydicom", "pydantic", "sqlite_utils", "sqlite3", "rich", "watchdog", "yaml", "cryptography"}
+    assert "http" not in imported
     assert all(name in result.stdout for name in COMMANDS)
+
+
+def test_status_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    assert coatcheck("init", "--project", "lung", cwd=tmp_path).returncode == 0
+    assert coatcheck("run", "--once", cwd=tmp_path).returncode == 0
+    command = [sys.executable, "-X", "importtime", "-m", "coatcheck", "status"]
+    result = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "coatcheck.ledger.reader" in imported
+    heavy = {
+        "pydicom",
+        "sqlite_utils",
+        "rich",
+        "watchdog",
+        "cryptography",
+        "dateutil",
+        "http.client",
+        "multiprocessing",
+    }
+    assert not imported & heavy
 
 
 def test_init_and_check_agree(tmp_path: Path) -> None:
