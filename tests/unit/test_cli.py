@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
+import itertools
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -71,9 +75,57 @@ def test_every_command_has_an_example_of_itself() -> None:
         assert f"  coatcheck {' '.join(path)}" in command.help, path
 
 
+def examples() -> list[str]:
+    """Every line of every help that shows how a command is called."""
+    texts = [cli.help or "", *(command.help or "" for _, command in commands(cli))]
+    lines = (line.strip() for text in texts for line in inspect.cleandoc(text).splitlines() if line.startswith("  "))
+    return sorted({line for line in lines if line.startswith("coatcheck ")})
+
+
+@pytest.mark.parametrize("line", examples())
+def test_every_example_of_a_help_can_be_parsed(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = itertools.takewhile(lambda word: word not in (">", "|", "&&"), shlex.split(line, comments=True)[1:])
+    command: click.Command = cli
+    context = cli.make_context("coatcheck", list(words))
+    while isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None, line
+        command = found
+        try:
+            context = command.make_context(name, rest, parent=context)
+        except click.BadParameter as error:
+            assert "does not exist" in error.message, line  # its files are not here
+            return
+    assert not context.args
+
+
+def test_a_shell_completes_commands_options_and_projects(config: Path) -> None:
+    def completed(*words: str) -> list[str]:
+        asked = {"COMP_WORDS": " ".join(["coatcheck", *words]), "COMP_CWORD": str(len(words))}
+        environ = {"_COATCHECK_COMPLETE": "bash_complete", "COATCHECK_CONFIG": str(config), **asked}
+        said = coatcheck(cwd=config.parent, **environ)
+        assert said.returncode == 0, said.stderr
+        return [line.partition(",")[2] for line in said.stdout.splitlines()]
+
+    assert completed("qua") == ["quarantine"]
+    assert completed("quarantine", "retry", "--o") == ["--older-than"]
+    assert completed("quarantine", "retry", "--project", "l") == ["lung"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_lines_that_ask_coatcheck(shell: str, tmp_path: Path) -> None:
+    text = invoke("completion", shell)
+
+    assert f"_COATCHECK_COMPLETE={shell}_complete" in text
+    if shutil.which(shell):
+        (tmp_path / "completion").write_text(text)
+        subprocess.run([shell, "-n", tmp_path / "completion"], check=True)
+
+
 def test_every_command_that_reads_a_configuration_takes_one_by_option() -> None:
     for path, command in commands(cli):
-        if isinstance(command, click.Group) or path[0] in ("profile", "schema"):
+        if isinstance(command, click.Group) or path[0] in ("profile", "schema", "completion"):
             continue
         assert "--config" in [name for option in command.params for name in option.opts], path
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,19 @@ def json_option(function: Function) -> Function:
 
 def project_option(*, required: bool) -> Callable[[Function], Function]:
     """``--project NAME``."""
-    return click.option("--project", "project", metavar="NAME", required=required, help="The project.")
+    kind = {"metavar": "NAME", "required": required, "help": "The project.", "shell_complete": _project_names}
+    return click.option("--project", "project", **kind)  # type: ignore[arg-type]
+
+
+def _project_names(ctx: click.Context, option: click.Parameter, begun: str) -> list[str]:
+    """For a shell: the projects that begin so; none where there is no configuration to be read."""
+    from coatcheck.config import find_config, load
+
+    options = ctx.find_object(Options) or Options()
+    with suppress(Exception):
+        config = load(find_config(ctx.params.get("config_file") or options.config_file, os.environ, Path.cwd()))
+        return [name for name in config.projects if name.startswith(begun)]
+    return []
 
 
 def given_config(option: Path | None) -> Path | None:

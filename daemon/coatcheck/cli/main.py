@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "profile": "coatcheck.cli.profile",
     "preview": "coatcheck.cli.preview",
     "compare": "coatcheck.cli.compare",
+    "completion": "coatcheck.cli.completion",
     "schema": "coatcheck.cli.schema",
 }
 INTERRUPTED: Final = 128 + 2  # as if SIGINT had ended it
