@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from coatcheck.cli.main import main
 from tests.acceptance import studies
 from tests.acceptance.house import House
+from tests.tools.inside import Done, inside
 
 PLANTED = ("Zwetschke", "Philomena", "PAT-0815", "Knee of somebody", "19300214")
 PROFILE = """\
@@ -48,13 +46,8 @@ def ticket(house: House) -> str:
     return found
 
 
-def asked(house: House, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr, without a process of its own."""
-    out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main(["--config", str(house.root / "coatcheck.yaml"), "report", *arguments])
-    out.seek(0)
-    return code, out.read(), err.getvalue()
+def asked(house: House, *arguments: str) -> Done:
+    return inside("--config", house.root / "coatcheck.yaml", "report", *arguments)
 
 
 def told(house: House, *arguments: str) -> str:

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "mapping": "coatcheck.cli.mapping",
     "redeem": "coatcheck.cli.redeem",
     "report": "coatcheck.cli.report",
+    "audit": "coatcheck.cli.audit",
     "key": "coatcheck.cli.key",
     "profile": "coatcheck.cli.profile",
     "preview": "coatcheck.cli.preview",

@@ -44,7 +44,7 @@ def command() -> None:
 @command.command()
 @project_option(required=True)
 @click.option("--kind", required=True, type=click.Choice(list(HEADS)), help="What was replaced.")
-@click.option("--reason", default=None, help="Why you need it; it is kept in the audit.")
+@click.option("--reason", default=None, help="Why you need it; it is kept in the audit. Asked for on a terminal.")
 @json_option
 @config_option
 def export(project: str, kind: str, reason: str | None, as_json: bool, config_file: Path | None) -> None:
@@ -62,10 +62,12 @@ def export(project: str, kind: str, reason: str | None, as_json: bool, config_fi
 
     config = read_config(config_file)
     find_project(config, project)
+    if reason is None and sys.stdin.isatty():
+        reason = click.prompt("Why do you need it?", err=True, default="", show_default=False)
     key, writer = open_vault(config, project, credentials())
     with closing(writer):
         action = f"mapping export {kind}"
-        writer.audit(project, who=who(), action=action, subject=None, reason=reason, now=utc_now())
+        writer.audit(project, who=who(), action=action, subject=None, reason=reason or None, now=utc_now())
         anchor_audit(config, writer)
     vault = Vault.open(config.state_dir / "vault.db", {project: key}, readonly=True)
     with closing(vault):

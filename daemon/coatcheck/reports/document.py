@@ -32,11 +32,11 @@ ul { margin: 0 0 2mm; padding-left: 5mm; } li { margin-bottom: 1.2mm; break-insi
 table { border-collapse: collapse; width: 100%; font-size: 8.5pt; line-height: 1.3; margin: 2mm 0 3mm; }
 thead { display: table-header-group; }
 th { text-align: left; vertical-align: bottom; border-bottom: 1pt solid #45617d; padding: 1mm 2mm 1mm 0; }
-td { vertical-align: top; border-bottom: .5pt solid #d8dfe5; padding: .8mm 2mm .8mm 0; overflow-wrap: anywhere; }
+td { vertical-align: top; border-bottom: .5pt solid #d8dfe5; padding: .8mm 2mm .8mm 0; overflow-wrap: break-word; }
 tr { break-inside: avoid; }
 th.number, td.number { text-align: right; padding-right: 4mm; font-variant-numeric: tabular-nums;
   overflow-wrap: normal; }
-th:first-child:not(.number, .fixed) { min-width: 36mm; }
+th:first-child:not(.number, .fixed) { min-width: 28mm; }
 td.fixed { white-space: nowrap; font-family: ui-monospace, "Liberation Mono", monospace; font-size: 8pt; }
 footer { margin-top: 8mm; color: #4a5560; font-size: 8.5pt; }
 @media print { body { margin: 0; padding: 0; max-width: none; } }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from coatcheck.errors import KeyFileError
+from coatcheck.errors import CoatcheckError, KeyFileError
 from coatcheck.keys import SEALING_BYTES
 from coatcheck.vault.base import Base
 from coatcheck.vault.chain import GENESIS, SEALED_BY_ROW, Link, content, faults
@@ -26,6 +26,7 @@ _ADD = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _OF_PROJECT = "SELECT * FROM audit WHERE project = ? ORDER BY id"
+_BETWEEN = "SELECT * FROM audit WHERE project = ? AND at >= ? AND at < ? ORDER BY id"
 _LAST = "SELECT id, digest FROM audit ORDER BY id DESC LIMIT 1"
 _AFTER = "SELECT * FROM audit WHERE id > ? ORDER BY id LIMIT ?"
 _FENCE = "SELECT key_number FROM proofs WHERE project = ?"
@@ -48,6 +49,10 @@ class Audits(Base):
     def audits(self, project: str) -> list[AuditRow]:
         """Every audit row of a project, oldest first."""
         return [self._audit_row(row) for row in self._rows(_OF_PROJECT, (project,))]
+
+    def audits_between(self, project: str, first: str, before: str) -> list[AuditRow]:
+        """The audit rows of a project in a period, ``before`` left out. What no key opens is marked as sealed."""
+        return [self._outline(row) for row in self._rows(_BETWEEN, (project, first, before))]
 
     def audit_head(self) -> tuple[int, bytes]:
         """The id and the digest of the last row; (0, GENESIS) where there is none."""
@@ -117,6 +122,13 @@ class Audits(Base):
             return decode(seal.open(f"audit/{column}", number, row[column]))
         row_seal = RowSeal(row["project"], seal.open(ROW_KEY, number, row["row_key"]))
         return decode(row_seal.open(column, row[column]))
+
+    def _outline(self, row: sqlite3.Row) -> AuditRow:
+        try:
+            return self._audit_row(row)
+        except CoatcheckError:
+            plain = {name: row[name] for name in ("id", "at", "project", "who", "action")}
+            return AuditRow(**plain, subject=None, reason=None, sealed=True)
 
     def _audit_row(self, row: sqlite3.Row) -> AuditRow:
         return AuditRow(

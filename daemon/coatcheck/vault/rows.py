@@ -31,7 +31,7 @@ class FateRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """Who looked at or changed what, and why. ``at`` is UTC."""
+    """Who looked at or changed what, and why. ``at`` is UTC. ``sealed``: what was said could not be opened."""
 
     id: int
     at: str
@@ -40,3 +40,4 @@ class AuditRow:
     action: str
     subject: str | None = field(repr=False)
     reason: str | None = field(repr=False)
+    sealed: bool = False
