@@ -245,15 +245,15 @@ class _Reading:
             lines = [line for place, line in document.lines.items() if place[:2] == key]
             line = min(lines, default=document.line("rules"))
             try:
-                found.append(_rule(rule, maker, f"{document.file}:{line}"))
+                found.append(written_rule(rule, maker, f"{document.file}:{line}"))
             except SettingError as error:
                 what = Problem(file=document.file, line=line, key="rules", what=error.what, hint=error.hint)
                 self.problems.append(what)
         return found
 
 
-def _rule(said: object, maker: Maker, place: str) -> WrittenRule:
-    """One rule. Raises SettingError."""
+def written_rule(said: object, maker: Maker, place: str) -> WrittenRule:
+    """One rule as YAML has it; ``place`` is ``file:line``. Raises SettingError."""
     if not isinstance(said, dict):
         raise SettingError("a rule is a mapping with `at` and `do`", "write `- at: PatientSex` and `do: keep` below it")
     for key in ("at", "do"):

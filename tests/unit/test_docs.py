@@ -44,6 +44,7 @@ DOCUMENTS = (
     "systemd/README.md",
     "systemd/RUNNING.md",
     "systemd/DROPPING.md",
+    "profiles/MOVING.md",
 )
 README, ARCHITECTURE, PROFILES = ((ROOT / name).read_text() for name in (DOCUMENTS[0], DOCUMENTS[1], DOCUMENTS[4]))
 RUNNING = (ROOT / "systemd" / "RUNNING.md").read_text()

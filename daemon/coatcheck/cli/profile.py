@@ -19,6 +19,7 @@ from coatcheck.cli.common import (
 )
 from coatcheck.cli.drift import drift
 from coatcheck.cli.explain import explain
+from coatcheck.cli.profile_import import import_profile
 
 if TYPE_CHECKING:
     from coatcheck.deid.profile import Profile
@@ -38,6 +39,7 @@ def command() -> None:
 
 command.add_command(explain)
 command.add_command(drift)
+command.add_command(import_profile)
 
 
 @command.command("list")

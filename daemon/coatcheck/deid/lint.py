@@ -90,11 +90,11 @@ def _vrs_at(selector: Selector) -> frozenset[str]:
 
 @cache
 def _vrs_of_target(target: Target) -> frozenset[str]:
-    return frozenset(vr for tag, vr in _attributes() if target.matches(tag, vr))
+    return frozenset(vr for tag, vr in attributes() if target.matches(tag, vr))
 
 
 @cache
-def _attributes() -> tuple[tuple[int, str], ...]:
+def attributes() -> tuple[tuple[int, str], ...]:
     """Every attribute that a rule may reach, with each of its VRs; those of repeating groups in all of these groups."""
     tags = {*DicomDictionary, *standard.annex_e()}
     for text in RepeatersDictionary:
