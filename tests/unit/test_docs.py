@@ -45,6 +45,7 @@ DOCUMENTS = (
     "systemd/RUNNING.md",
     "systemd/DROPPING.md",
     "profiles/MOVING.md",
+    "daemon/LEDGER.md",
 )
 README, ARCHITECTURE, PROFILES = ((ROOT / name).read_text() for name in (DOCUMENTS[0], DOCUMENTS[1], DOCUMENTS[4]))
 RUNNING = (ROOT / "systemd" / "RUNNING.md").read_text()
