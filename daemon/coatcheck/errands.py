@@ -12,6 +12,8 @@ from coatcheck.bench import Bench
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.fates import Fate
 from coatcheck.line import Line
+from coatcheck.profile_file import profile_of
+from coatcheck.redelivery import REPROCESS, Reprocess
 from coatcheck.request_box import VERSION, RequestBox
 from coatcheck.returns import Desk, Resume, Returns
 from coatcheck.rotation import ROTATE, Rotations
@@ -27,7 +29,7 @@ class _Errand:
 
     name: str
     project: str
-    work: Returns
+    work: Returns | Reprocess
     desk: Desk
     again: float = field(default=float("-inf"))
 
@@ -35,8 +37,9 @@ class _Errand:
 class Errands:
     """The requests of all projects, and each line's return to order after an interruption."""
 
-    def __init__(self, state_dir: Path, rotations: Rotations) -> None:
+    def __init__(self, state_dir: Path, config_dir: Path, rotations: Rotations) -> None:
         self._box = RequestBox(state_dir)
+        self._config_dir = config_dir
         self._rotations = rotations
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._errands: list[_Errand] = []
@@ -86,16 +89,31 @@ class Errands:
             self._rotations.ask(name, str(content.get("project")), str(content.get("who", "")), now)
             return
         line = lines.get(str(content.get("project")))
-        action, numbers = _ACTIONS.get(str(content.get("action"))), content.get("refusals")
-        if content.get("version") != VERSION or action is None or not _are_numbers(numbers):
+        if content.get("version") != VERSION or content.get("action") not in (*_ACTIONS, REPROCESS):
             self._refuse(name, content, "the service does not know this request: restart it, it is of another version")
         elif line is None:
             self._refuse(name, content, "the service does not run this project: see `coatcheck status`")
         elif line.ready and self._resumes.get(line.name, (None, line))[1] is None:
             self._waiting.remove((name, content))
             desk = self._resumes[line.name][0]
-            work = Returns(desk, action, numbers or [], str(content.get("who", "")))
+            try:
+                work = self._work(content, line, desk)
+            except CoatcheckError as error:
+                self._box.answer(name, {"version": VERSION, "fault": str(error)})
+                return
             self._errands.append(_Errand(name=name, project=line.name, work=work, desk=desk))
+
+    def _work(self, content: dict[str, Any], line: Line, desk: Desk) -> Returns | Reprocess:
+        """Raises CoatcheckError for a request that cannot be carried out."""
+        who, numbers = str(content.get("who", "")), content.get("refusals")
+        if content["action"] == REPROCESS:
+            name = str(content.get("profile") or line.bench.project.profile)
+            profile = profile_of(line.bench.project.model_copy(update={"profile": name}), self._config_dir)
+            ticket = str(content.get("ticket"))
+            return Reprocess(line.bench, profile, ticket, who, is_busy=line.is_busy, begin=line.take)
+        if not _are_numbers(numbers):
+            raise CoatcheckError("the service does not know this request", "restart it, it is of another version")
+        return Returns(desk, _ACTIONS[content["action"]], numbers or [], who)
 
     def _refuse(self, name: str, content: dict[str, Any], fault: str) -> None:
         self._waiting.remove((name, content))
@@ -125,8 +143,7 @@ class Errands:
     def _say(self, errand: _Errand, fault: str) -> None:
         """The answer; a person who was told of a fault is not told again."""
         if errand.name:
-            results = [one.as_json() for one in errand.work.results]
-            self._box.answer(errand.name, {"version": VERSION, "fault": fault, "refusals": results})
+            self._box.answer(errand.name, {"version": VERSION, "fault": fault} | errand.work.answer())
             errand.name = ""
 
 

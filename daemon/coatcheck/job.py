@@ -64,6 +64,8 @@ class StudyJob:
         self._at_hand = False  # the staging folder
         self.ticket = pseudonyms.ticket(bench.key.pseudonym_secret, study.study_uid)
         self.results = Results()
+        self._source = bench.project.inbox  # where the originals lie
+        self._verdict: tuple[Reason, str] | None = None
 
     @property
     def study_uid(self) -> str:
@@ -132,7 +134,7 @@ class StudyJob:
     def _begin(self) -> None:
         bench = self._bench
         context = worker.Work(
-            inbox=bench.project.inbox,
+            inbox=self._source,
             staging=outbox.results_folder(self._staging),
             profile=bench.profile,
             secret=bench.key.pseudonym_secret,
@@ -150,12 +152,10 @@ class StudyJob:
         if not self._workload.step():
             self._at_hand = True
             return Phase.WORKING
-        found = next((one for one in self.results.refused if one.reason is Reason.IDENTITY_FOUND), None)
-        if found is not None:
-            self._verdict = (found.reason, found.detail)
+        self._verdict = self._judged()
+        if self._verdict is not None:
             return Phase.REFUSING
-        uids = [one.sop_uid for one in self.results.staged]
-        self._workload.compare(self._bench.ledger.digests(self._row().id, uids))
+        self._workload.compare(self._taken())
         if self.results.nothing:
             unreadable = any(one.fault for one in self.results.given_back)
             self._abandon(Note.UNREADABLE if unreadable else Note.FILE_CHANGED)
@@ -166,6 +166,15 @@ class StudyJob:
         results = frozenset(f"{one.series_uid}/{one.sop_uid}.dcm" for one in self.results.staged)
         self._sealing.add(outbox.seal, results, [self._staging], self._sealed, size=1)
         return Phase.SEALING
+
+    def _judged(self) -> tuple[Reason, str] | None:
+        """Why nothing of the Study may leave, now that all its results are there."""
+        found = next((one for one in self.results.refused if one.reason is Reason.IDENTITY_FOUND), None)
+        return None if found is None else (found.reason, found.detail)
+
+    def _taken(self) -> dict[str, bytes]:
+        """What was delivered of it before: new SOP Instance UIDs and the digests of their originals."""
+        return self._bench.ledger.digests(self._row().id, [one.sop_uid for one in self.results.staged])
 
     def _row(self) -> StudyRow:
         row = self._bench.ledger.study(self._bench.project.name, self.ticket)
@@ -271,7 +280,7 @@ class StudyJob:
 
     def _refuse(self) -> Phase:
         """The whole Study goes to quarantine, for one reason."""
-        bench, (reason, detail) = self._bench, self._verdict
+        bench, (reason, detail) = self._bench, self._verdict or (Reason.FAILED, "")
         outbox.remove_staging(self._staging)
         back = {one.arrival.path for one in self.results.given_back}
         arrivals = [one.arrival for one in self._study.instances if one.arrival.path not in back]

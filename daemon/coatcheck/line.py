@@ -200,6 +200,14 @@ class Line:
         self._flush_now = self._gathered
         return self._flush_now
 
+    def take(self, job: StudyJob) -> None:
+        """Works on a Study that did not come through the inbox."""
+        self._pieces.jobs.append(job)
+
+    def is_busy(self, ticket: str) -> bool:
+        """Whether anything is under way of a Study, up to where its originals go."""
+        return self._pieces.is_busy(ticket)
+
     def stop(self) -> None:
         """Leaves what is not staged yet, to be repeated at the next start."""
         self.inbox.stop()

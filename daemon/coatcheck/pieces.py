@@ -69,6 +69,10 @@ class Pieces:
         tickets = {repair.ticket for repair in self._repairs if repair.ticket}
         return lambda uid: uid in uids or (bool(tickets) and pseudonyms.ticket(self._secret, uid) in tickets)
 
+    def is_busy(self, ticket: str) -> bool:
+        """Whether anything of a Study is under way. What an earlier process left may be any Study's."""
+        return bool(self._repairs) or any(job.ticket == ticket for job in self.jobs)
+
     def _turn(self) -> list[Piece]:
         """All that is begun, and some Studies that are not. What meets weather takes no place from others."""
         well = [job for job in self.jobs if not self._weather.failures(job)]

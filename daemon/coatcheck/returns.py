@@ -80,6 +80,10 @@ class Returns:
             self._moves = None
         return True
 
+    def answer(self) -> dict[str, Any]:
+        """What came of it so far, as plain values."""
+        return {"refusals": [one.as_json() for one in self.results]}
+
     def _note(self) -> None:
         """An audit row: these are originals, and perhaps the only copies."""
         desk = self._desk

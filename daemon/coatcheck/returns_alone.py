@@ -31,7 +31,7 @@ def carry_out_alone(
     utc: Callable[[], str],
 ) -> list[Returned]:
     """Gives files of the quarantine back, or throws them away. Raises CoatcheckError, also where a service runs."""
-    _refuse_strangers(config.state_dir)
+    refuse_strangers(config.state_dir)
     key = project_key(config, project.name, credentials)
     with (
         hold_lock(config.state_dir),
@@ -56,8 +56,8 @@ def carry_out_alone(
         return work.results
 
 
-def _refuse_strangers(state_dir: Path) -> None:
-    """What another user makes, be it a folder in the inbox, the service could not use."""
+def refuse_strangers(state_dir: Path) -> None:
+    """Raises CoatcheckError for another user: what that one makes, be it a folder, the service could not use."""
     try:
         owner = os.stat(state_dir).st_uid
     except OSError as error:

@@ -90,7 +90,7 @@ class Service:
         self._logs = WriteAheadLogs(self._ledger, self._vault)
         means = Means(utc=utc_now, randomness=secrets.token_bytes)
         self._rotations = Rotations(self._vault, self._key_source, means)
-        self._errands = Errands(config.state_dir, self._rotations)
+        self._errands = Errands(config.state_dir, config.path.parent, self._rotations)
         self._snapshot = Snapshot(config.state_dir / "status.json", utc_now)
         self._make_lines(config, keys)
         self._rotations.resume(self._lines)

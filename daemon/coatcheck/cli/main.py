@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "doctor": "coatcheck.cli.doctor",
     "backup": "coatcheck.cli.backup",
     "quarantine": "coatcheck.cli.quarantine",
+    "reprocess": "coatcheck.cli.reprocess",
     "mapping": "coatcheck.cli.mapping",
     "redeem": "coatcheck.cli.redeem",
     "report": "coatcheck.cli.report",

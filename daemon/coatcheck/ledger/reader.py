@@ -115,6 +115,11 @@ class LedgerReader:
             found.update(map(tuple, self._rows(_DIGESTS.format(marks=marks(part)), (study_id, *part))))
         return found
 
+    def delivered_uids(self, study_id: int) -> set[str]:
+        """The new SOP Instance UIDs of all that was ever delivered of a Study."""
+        sql = "SELECT DISTINCT sop_uid FROM instances WHERE study_id = ? AND state = 'delivered'"
+        return {row[0] for row in self._rows(sql, (study_id,))}
+
     def audit_anchor(self) -> tuple[int, bytes] | None:
         """The id and the digest of the last row of the vault's audit that was seen, or None if none was yet."""
         found = self._rows("SELECT last, head FROM audit_anchor")

@@ -42,6 +42,7 @@ class Note(StrEnum):
     UNREADABLE = "what is there of it cannot be read now"
     FOUND_UNFINISHED = "found unfinished when the service started"
     STOPPED = "the service was stopped"
+    NOT_ANEW = "it could not be delivered anew as it was asked for"
     FAULT = "a fault of the disk or the system interrupted the work"
     MORE_IDENTITY = "more became known of the patient, so the work is done again"
 
