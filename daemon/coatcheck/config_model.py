@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from coatcheck.config_choice import Rules
+from coatcheck.config_cluster import Members, Where
 from coatcheck.config_subjects import Hashed, Subjects
 from coatcheck.config_values import folder, is_variable, wrong
 from coatcheck.problems import Place, nearest
@@ -20,10 +21,7 @@ FOLDERS: Final = ("inbox", "outbox", "quarantine", "archive")
 _MOST_DAYS: Final = 36500
 _MOST_WORKERS: Final = 1024
 _MARKER: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
-NOT_YET: Final = {
-    "review": "`review` is not available in this version",
-    "dask": "`dask` is not available in this version",
-}
+NOT_YET: Final = {"review": "`review` is not available in this version"}
 
 
 def _choice(*known: str) -> Callable[[object], object]:
@@ -68,12 +66,6 @@ def _release(value: object) -> object:
     if value == "review":
         raise wrong(NOT_YET["review"], "write `release: auto`")
     return _choice("auto")(value)
-
-
-def _executor(value: object) -> object:
-    if isinstance(value, str) and value.split(":")[0] == "dask":
-        raise wrong(NOT_YET["dask"], "write `executor: processes`")
-    return _choice("processes", "inline")(value)
 
 
 def _workers(value: object) -> object:
@@ -123,7 +115,8 @@ class Settings(BaseModel):
 
     state_dir: Folder = Path("/var/lib/coatcheck")
     key_dir: Folder = Path("/etc/coatcheck/keys")
-    executor: Annotated[Literal["inline", "processes"], BeforeValidator(_executor)] = "processes"
+    tls: Members = None  # before what is judged by it
+    executor: Where = "processes"
     workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] = "auto"
 
 

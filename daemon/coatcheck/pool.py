@@ -17,28 +17,22 @@ from typing import Any, Literal
 
 from coatcheck import worker_process
 from coatcheck.aside import Aside
-from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.limits import ADDRESS_SPACE
-from coatcheck.turns import Batch, Running, Turns, Weather
-
-_CRASHES = 2
-
-
-class Crashed:
-    """The result of an item that ended its worker process."""
+from coatcheck.turns import Batch, Function, Running, Turns, Weather, Workshop, weather_of
+from coatcheck.turns import Crashed as Crashed
 
 
 class Lane:
     """One project's way into the pool: it knows what is under way, and can be closed."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Workshop) -> None:
         self._pool = pool
         self._closed = False
         self.under_way = 0
 
     def submit(
         self,
-        function: Callable[[Any, Sequence[Any]], Sequence[Any]],
+        function: Function,
         context: object,
         items: Sequence[Any],
         done: Callable[[list[Any]], None],
@@ -46,7 +40,7 @@ class Lane:
         *,
         errand: Hashable = None,
     ) -> None:
-        """As :meth:`Pool.submit`. Once the lane is closed nothing is called back."""
+        """As :meth:`Workshop.submit`. Once the lane is closed nothing is called back."""
         self.under_way += 1
 
         def end(call: Callable[[Any], None], argument: list[Any] | Weather) -> None:
@@ -57,11 +51,11 @@ class Lane:
         self._pool.submit(function, context, items, partial(end, done), partial(end, failed), turn=(self, errand))
 
     def stand_still(self) -> None:
-        """As :meth:`Pool.stand_still`, for this project."""
+        """As :meth:`Workshop.stand_still`, for this project."""
         self._pool.stand_still(self)
 
     def go_on(self) -> None:
-        """As :meth:`Pool.go_on`, for this project."""
+        """As :meth:`Workshop.go_on`, for this project."""
         self._pool.go_on(self)
 
     def close(self) -> None:
@@ -94,7 +88,7 @@ class Pool:
 
     def submit(
         self,
-        function: Callable[[Any, Sequence[Any]], Sequence[Any]],
+        function: Function,
         context: object,
         items: Sequence[Any],
         done: Callable[[list[Any]], None],
@@ -168,7 +162,7 @@ class Pool:
             try:
                 results = list(batch.function(batch.context, batch.items))
             except Exception as error:
-                batch.failed(_weather(error))
+                batch.failed(weather_of(error))
             else:
                 batch.done(results)
         if self._queue:
@@ -183,9 +177,8 @@ class Pool:
             if self._suspects and not self._is_up():
                 return
             batch = (self._suspects or self._queue).popleft()
-            items = batch.items[len(batch.results) :][:1] if batch.alone else batch.items
             try:
-                future = self._processes().submit(batch.function, batch.context, items)
+                future = self._processes().submit(batch.function, batch.context, batch.next_items)
             except BrokenProcessPool:
                 (self._suspects if batch.alone else self._queue).append(batch)
                 self._rebuild()
@@ -230,25 +223,18 @@ class Pool:
             self._suspect(batch)
             return False
         except Exception as error:
-            batch.failed(_weather(error))
+            batch.failed(weather_of(error))
             return False
-        batch.results.extend(results)
-        batch.crashes = 0
+        batch.take(results)
         self._go_on(batch)
         return False
 
     def _suspect(self, batch: Batch) -> None:
-        """A batch whose process died: its items are done alone; one that was alone is to blame."""
-        if batch.alone:
-            batch.crashes += 1
-            if batch.crashes >= _CRASHES:
-                batch.results.append(Crashed())
-                batch.crashes = 0
-        batch.alone = True
+        batch.suspect()
         self._go_on(batch)
 
     def _go_on(self, batch: Batch) -> None:
-        if len(batch.results) == len(batch.items):
+        if batch.whole:
             batch.done(batch.results)
         else:
             self._suspect_bystander(batch)
@@ -283,11 +269,6 @@ class Pool:
 
 def _nothing() -> None:
     """Is done by a process that has begun."""
-
-
-def _weather(error: Exception) -> Weather:
-    """What is told of a batch that failed. A mistake of ours is a fault and tried again, for the service must go on."""
-    return error if isinstance(error, OSError | CoatcheckError) else Mistake.of(error)
 
 
 def count_workers(setting: Literal["auto"] | int) -> int:

@@ -26,10 +26,13 @@ state_dir: {state_dir}
 # or traced back. Under systemd a credential takes its place.
 key_dir: {key_dir}
 
-# How studies are worked on: processes, or inline (in the service itself).
+# How studies are worked on: processes, inline (in the service itself), or on a Dask cluster: dask://HOST:8786.
 # executor: processes
 
-# How many processes: a number, or auto for one per core.
+# By what the members of a cluster know each other: {{ca: FILE, cert: FILE, key: FILE}}.
+# tls: null
+
+# How many processes on this machine: a number, or auto for one per core.
 # workers: auto
 
 # Settings that hold for every project that does not say otherwise.

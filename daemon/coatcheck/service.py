@@ -19,6 +19,7 @@ from coatcheck import journal
 from coatcheck.audit_trail import AuditTrail
 from coatcheck.bell import Bell
 from coatcheck.bench import Bench
+from coatcheck.cluster_pool import workshop_of
 from coatcheck.config import Config, Project, load
 from coatcheck.custody import credentials_folder, key_source, project_keys
 from coatcheck.dumps import forbid_core_dumps
@@ -30,7 +31,7 @@ from coatcheck.ledger import Ledger
 from coatcheck.line import Line
 from coatcheck.notify import Notifier
 from coatcheck.pairing import reconcile
-from coatcheck.pool import Lane, Pool, count_workers
+from coatcheck.pool import Lane
 from coatcheck.profile_file import profile_of
 from coatcheck.progress import Progress, shown
 from coatcheck.rotation import Means, Rotations
@@ -86,7 +87,7 @@ class Service:
         keys = self._keys(config)
         self._vault.use_keys(keys)
         self._trail = AuditTrail(self._vault, self._ledger)
-        self._pool = Pool(config.executor, count_workers(config.workers), self._bell.ring)
+        self._pool = workshop_of(config, self._bell.ring)
         self._logs = WriteAheadLogs(self._ledger, self._vault)
         means = Means(utc=utc_now, randomness=secrets.token_bytes)
         self._rotations = Rotations(self._vault, self._key_source, means)
@@ -255,7 +256,7 @@ class Service:
         self._notifier.ready()
 
     def _cannot_change(self, config: Config) -> list[str]:
-        fixed = ("state_dir", "executor", "workers")
+        fixed = ("state_dir", "executor", "tls", "workers")
         changed = [key for key in fixed if getattr(config, key) != getattr(self._config, key)]
         return [f"{config.path}: {key}: cannot change while the service runs: restart it" for key in changed]
 

@@ -6,18 +6,24 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Protocol
 
-from coatcheck.errors import CoatcheckError
+from coatcheck.errors import CoatcheckError, Mistake
 
 Weather = OSError | CoatcheckError
+Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
+_CRASHES: Final = 2
+
+
+class Crashed:
+    """The result of an item that ended its worker process."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
     """Items on their way. ``failed`` gets an error that belongs to no item: weather. ``turn`` is (project, errand)."""
 
-    function: Callable[[Any, Sequence[Any]], Sequence[Any]]
+    function: Function
     context: object
     items: tuple[Any, ...]
     done: Callable[[list[Any]], None]
@@ -26,9 +32,73 @@ class Batch:
     results: list[Any] = field(default_factory=list)
     crashes: int = 0
     alone: bool = False
+    lost: bool = False  # with a machine, once
+
+    @property
+    def next_items(self) -> tuple[Any, ...]:
+        """What is to be done now: all of it, or one item alone."""
+        return self.items[len(self.results) :][:1] if self.alone else self.items
+
+    @property
+    def whole(self) -> bool:
+        """Whether every item has its result."""
+        return len(self.results) == len(self.items)
+
+    def take(self, results: Sequence[Any]) -> None:
+        """The results of the items that were next."""
+        self.results.extend(results)
+        self.crashes = 0
+
+    def suspect(self) -> None:
+        """The process that had it in hand died: its items are done alone; one that was alone is to blame."""
+        if self.alone:
+            self.crashes += 1
+            if self.crashes >= _CRASHES:
+                self.take([Crashed()])
+        self.alone = True
 
 
 Running = dict[Future[Sequence[Any]], Batch]
+
+
+class Workshop(Protocol):
+    """Where batches are worked on; the lines know no more of it. All methods are for one thread."""
+
+    def submit(
+        self,
+        function: Function,
+        context: object,
+        items: Sequence[Any],
+        done: Callable[[list[Any]], None],
+        failed: Callable[[Weather], None],
+        *,
+        turn: tuple[Hashable, Hashable] = (None, None),
+    ) -> None:
+        """Takes a batch. ``done`` or ``failed`` is called from :meth:`collect`, in the caller's thread.
+
+        ``turn`` tells whose it is, (project, errand): they are served in turn.
+        """
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is queued or under way, but for what waits for silent folders."""
+
+    def collect(self) -> None:
+        """Calls back for every batch that has ended, and starts the next ones."""
+
+    def stand_still(self, project: Hashable) -> None:
+        """Begins nothing more of a project, whose folders are silent."""
+
+    def go_on(self, project: Hashable) -> None:
+        """Begins work of a project again."""
+
+    def stop(self) -> None:
+        """Lets go of the queue, and ends what works. Nothing is called back."""
+
+
+def weather_of(error: Exception) -> Weather:
+    """What is told of a batch that failed. A mistake of ours is a fault and tried again, for the service must go on."""
+    return error if isinstance(error, OSError | CoatcheckError) else Mistake.of(error)
 
 
 class Turns:

@@ -33,7 +33,7 @@ ENVIRONMENT = {
 _AS_INSTALLED = os.fspath(Path(__file__).parent / "as_installed")
 ENVIRONMENT["PYTHONPATH"] = os.pathsep.join(filter(None, [_AS_INSTALLED, ENVIRONMENT.get("PYTHONPATH")]))
 QUICK: Mapping[str, object] = {"file_settle": "0s", "study_settle": "200ms", "study_longest_wait": "1m"}
-TOP = frozenset({"executor", "workers", "state_dir", "key_dir"})
+TOP = frozenset({"executor", "tls", "workers", "state_dir", "key_dir"})
 PATIENCE = 30.0  # seconds until a test gives up
 _STEP = 0.02
 

@@ -142,11 +142,34 @@ def test_a_wrong_value_is_named_with_its_mend(tmp_path: Path, line: str, word: s
 
 @pytest.mark.parametrize(
     ("line", "word"),
-    [("executor: dask://h:1", "not available"), ("workers: 0", "1 or more"), ("workers: true", "1 or more")],
+    [
+        ("executor: dask://h:1", "without TLS"),
+        ("executor: dask://localhost", "no address"),
+        ("executor: dask://127.0.0.1:70000", "no address"),
+        ("executor: threads", "one of processes"),
+        ("tls: yes", "three files"),
+        ("tls: {ca: a.pem, cert: b.pem}", "three files"),
+        ("workers: 0", "1 or more"),
+        ("workers: true", "1 or more"),
+    ],
 )
 def test_a_wrong_setting_of_the_service_is_named(tmp_path: Path, line: str, word: str) -> None:
     (problem,) = problems(tmp_path, f"{line}\n{MINIMAL}").values()
     assert (problem.line, word in problem.what) == (1, True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8786", "localhost:8786", "[::1]:8786"])
+def test_a_cluster_is_spoken_to_without_certificates_on_this_machine_only(tmp_path: Path, address: str) -> None:
+    assert loaded(tmp_path, f"executor: dask://{address}\n{MINIMAL}").executor == f"dask://{address}"
+
+
+def test_the_certificates_of_a_cluster_count_from_the_configuration(tmp_path: Path) -> None:
+    tls = "tls: {ca: tls/ca.pem, cert: tls/cert.pem, key: /etc/key.pem}"
+    config = loaded(tmp_path, f"executor: dask://scheduler.example:8786\n{tls}\n{MINIMAL}")
+
+    assert config.tls is not None
+    assert (config.tls.ca, config.tls.key) == (tmp_path / "tls/ca.pem", Path("/etc/key.pem"))
+    assert pickle.loads(pickle.dumps(config)) == config
 
 
 @pytest.mark.parametrize("value", ["''", "3", "[a]", "~/in", '"a\\0b"', '"\\ud800"', "null"])

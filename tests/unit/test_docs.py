@@ -42,6 +42,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "profiles/README.md",
     "systemd/README.md",
+    "systemd/CLUSTER.md",
     "systemd/RUNNING.md",
     "systemd/DROPPING.md",
     "profiles/MOVING.md",

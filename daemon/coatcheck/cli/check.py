@@ -26,6 +26,7 @@ def command(ctx: click.Context, as_json: bool, config_file: Path | None) -> None
       coatcheck check --config /etc/coatcheck/coatcheck.yaml
     """
     from coatcheck.check import check
+    from coatcheck.check_cluster import check_cluster
     from coatcheck.check_unit import Findings, look
     from coatcheck.config import ConfigError, Problem, load
     from coatcheck.installed_unit import find_installed
@@ -37,7 +38,8 @@ def command(ctx: click.Context, as_json: bool, config_file: Path | None) -> None
     try:
         config, installed = load(path), find_installed(path)
         unit = look(config, installed) if installed is not None else unit
-        found = list(in_reading_order([*check(config, credentials(), installed), *unit.problems]))
+        touched = [*check(config, credentials(), installed), *check_cluster(config)]
+        found = list(in_reading_order([*touched, *unit.problems]))
     except ConfigError as error:
         found = list(error.problems)
     problems = [problem for problem in found if problem.level == "problem"]

@@ -28,7 +28,7 @@ def command(ctx: click.Context, once: bool, config_file: Path | None) -> None:
     from coatcheck.worker_process import warm_up
 
     config = load(config_path(config_file))
-    if config.executor == "processes":
+    if config.executor != "inline":
         warm_up()  # before the service is imported, so that both go on side by side
     from coatcheck.service import run
 

@@ -23,10 +23,11 @@ from coatcheck.folders import enter, has_folder, has_name, in_the_way, way
 
 STAGING = ".coatcheck"
 _RESULTS: Final = "study"
+ROOM: Final = "made"  # beside it: what other machines make, until it is taken in
 _PRIVATE: Final = 0o700
 _STAGED = re.compile(r"([0-9A-HJKMNP-TV-Z]{10})-([0-9]{1,18})")  # TICKET-ID, as staging_folder names it
 # Where one syncfs makes everything durable. Others do not pass it on, or are unknown: there each file is synced.
-_ONE_SYNC = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "overlay", "zfs", "bcachefs"})
+ONE_SYNC: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "overlay", "zfs", "bcachefs"})
 
 
 class Presence:
@@ -162,7 +163,8 @@ def _seal(staging: Path, results: frozenset[str]) -> bool:
         with _staged(staging) as all_staged, _own(all_staged, staging) as own:
             if _left_alone(own, results_folder(staging), results) != results:
                 return False
-            make_durable(staging, one_file_system=file_system(staging) in _ONE_SYNC)
+            shutil.rmtree(ROOM, ignore_errors=True, dir_fd=own)  # Where it is gone nobody can begin anything in it.
+            make_durable(staging, one_file_system=file_system(staging) in ONE_SYNC)
             os.fsync(all_staged)
     except FileNotFoundError:
         return False
