@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from coatcheck import quarantine, subjects, worker
+from coatcheck import putting, quarantine, subjects, worker
 from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
@@ -20,9 +20,9 @@ from coatcheck.deid.identity import are_too_many
 from coatcheck.deid.standard import EDITION
 from coatcheck.delivery import folder as outbox
 from coatcheck.disposal import Disposal, close_delivery
-from coatcheck.fates import Fate, PlannedFile
+from coatcheck.fates import PlannedFile
 from coatcheck.ledger import Note, StudyRow
-from coatcheck.model import Arrival, Identity, Job, Refusal, Study, Unready
+from coatcheck.model import Identity, Job, Refusal, Study, Unready
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
 from coatcheck.vault import Kind
@@ -215,8 +215,9 @@ class StudyJob:
         """Writes who is who and what becomes of each original, then the outcome itself."""
         bench, results, delivery_id = self._bench, self.results, self._job.delivery_id
         self._record_mappings()
-        kept = [self._kept(one.arrival) for one in (*results.staged, *results.duplicates)]
-        self._plan([*kept, *(self._set_aside(one.arrival, one.reason) for one in results.refused)])
+        kept = [putting.kept(bench, one.arrival, self.ticket) for one in (*results.staged, *results.duplicates)]
+        refused = [putting.set_aside(one.arrival, one.reason, self.ticket) for one in results.refused]
+        self._plan([*kept, *refused])
         for one in results.refused:
             self._explain(one.reason, one.detail)
         if not results.staged:
@@ -256,15 +257,6 @@ class StudyJob:
         self._disposal = Disposal(self._bench, list(zip(rows, planned, strict=True)))
         self._planned = planned
 
-    def _kept(self, arrival: Arrival) -> PlannedFile:
-        fate = self._bench.kept
-        destination = f"{self.ticket}/{arrival.path}" if fate is Fate.ARCHIVE else ""
-        return PlannedFile(path=arrival.path, fingerprint=arrival.fingerprint, fate=fate, destination=destination)
-
-    def _set_aside(self, arrival: Arrival, reason: Reason) -> PlannedFile:
-        to, mark = f"{quarantine.folder(reason, self.ticket)}/{arrival.path}", arrival.fingerprint
-        return PlannedFile(path=arrival.path, fingerprint=mark, fate=Fate.QUARANTINE, destination=to)
-
     def _explain(self, reason: Reason, detail: str) -> None:
         quarantine.explain(self._bench.project.quarantine, quarantine.folder(reason, self.ticket), reason, detail)
 
@@ -284,7 +276,7 @@ class StudyJob:
         outbox.remove_staging(self._staging)
         back = {one.arrival.path for one in self.results.given_back}
         arrivals = [one.arrival for one in self._study.instances if one.arrival.path not in back]
-        self._plan([self._set_aside(arrival, reason) for arrival in arrivals])
+        self._plan([putting.set_aside(arrival, reason, self.ticket) for arrival in arrivals])
         self._explain(reason, detail)
         where = quarantine.folder(reason, self.ticket)
         bench.ledger.quarantine_study(

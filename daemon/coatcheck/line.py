@@ -16,28 +16,26 @@ from coatcheck.bench import Bench
 from coatcheck.choice import Choice
 from coatcheck.deid import pseudonyms
 from coatcheck.delivery.folder import Presence
-from coatcheck.errors import CoatcheckError
 from coatcheck.gathering import Gathering
+from coatcheck.inflow import Inflow
 from coatcheck.intake.folder import Doorbell
 from coatcheck.intake.inbox import Inbox
 from coatcheck.intake.scan import Listing
-from coatcheck.intake.settle import Settle
 from coatcheck.job import StudyJob
 from coatcheck.knock import AGAIN, Knock
 from coatcheck.markers import Markers, folder_of, marks
-from coatcheck.model import Arrival, Directory, Fingerprint, Instance, Refusal, Unready
+from coatcheck.model import Arrival, Directory, Instance, Packed, Refusal, Unready
 from coatcheck.pieces import Piece, Pieces
 from coatcheck.pool import Crashed
 from coatcheck.reader import Reader
 from coatcheck.reasons import Reason
 from coatcheck.recovery import begin
-from coatcheck.single import DICOMDIR, MARKER, Companion, SingleFile, alarms
+from coatcheck.single import DICOMDIR, MARKER, Companion, SingleFile, alarms, archive_of
+from coatcheck.spool import Errand
 from coatcheck.weather import Fault, Weather
 
 _SOON: Final = 0.05  # seconds
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
-_UNREADABLE: Final = "a file in the inbox cannot be read ({})"
-_READ_IT: Final = "give the service the right to read it, or look at the disk's health; others of its Study go on"
 # What may fail beside the pieces of work:
 _LINE, _OUTBOX, _READING, _LISTING, _GAPS, _ANSWER = "line", "outbox", "reading", "listing", "gaps", "answer"
 
@@ -54,13 +52,13 @@ class Line:
         self.finished = 0  # files that were dealt with since the start
         self._inbox_weather = Weather(bench, "inbox")
         self._work_weather = Weather(bench, "work")
-        self._file_weather = Weather(bench, "file")  # by path
         self._outbox = Presence(bench.project.outbox)
         self.knock = Knock(bench.project.folders, bench.pool)
         self._clock = clock
         self._once = once
         self._flush_now = False
-        self._settle = Settle(bench.project.file_settle)
+        self._news = False  # whether the last listing gave something to do at once
+        self._inflow = Inflow(bench)
         self._assembly = Assembly(bench.project.study_settle, bench.project.study_longest_wait)
         self._gathering = Gathering(self._assembly)
         self._reader = Reader(bench.pool, self._examined)
@@ -85,8 +83,8 @@ class Line:
         """Whether there is nothing to do, so that no folder needs to be touched."""
         due = self._assembly.next_due()
         released = self._flush_now or (due is not None and due <= now and not self._once)
-        looks = self.inbox.is_due(now, self._settle.next_due(self.inbox.looked))
-        return self._recovered and not (self._reader.unread or any(self._pieces) or released or looks)
+        looks = self.inbox.is_due(now, self._inflow.next_due(self.inbox.looked))
+        return self._recovered and not (self._reader.unread or any(self._pieces) or released or looks or self._news)
 
     def _look(self, now: float) -> bool:
         """Lists the inbox if it is time to. What could not be looked at is a fault, and holds up nothing else."""
@@ -110,6 +108,9 @@ class Line:
             return True
         weather.attempt(_READING, self._reader.step, now)
         self._open_jobs(now)
+        self._news = False
+        if (errand := self._inflow.spool.next_errand(self.inbox.device_here)) is not None:
+            self._pieces.singles.append(errand)
         self._pieces.step(now, partial(self._ended, now))
         return True
 
@@ -123,17 +124,23 @@ class Line:
 
     def _ended(self, now: float, piece: Piece) -> None:
         """A piece of work came to its end."""
+        self.inbox.rung |= self._inflow.spool.in_use  # What lies in the spool shows when it is listed.
+        if isinstance(piece, Errand):
+            self.inbox.rung = True
+            for refusal in self._inflow.ended(piece, now):
+                self._refuse(refusal)
+            return
         if isinstance(piece, SingleFile):
-            self._settle.forget(piece.arrival.path, piece.arrival.fingerprint)
+            self._inflow.forget(piece.arrival)
             self.quarantined += piece.refusal is not None and alarms(piece.refusal)
             self.finished += 1
             return
         self.inbox.rung = True
         if isinstance(piece, StudyJob):
             for one in piece.results.given_back:
-                self._give_back(one, now)
+                self._inflow.give_back(one, now)
             for instance in piece.study.instances:
-                self._settle.forget(instance.arrival.path, instance.arrival.fingerprint)
+                self._inflow.forget(instance.arrival)
             self.quarantined += sum(map(alarms, piece.results.refused))
             self.finished += piece.instances - len(piece.results.given_back)
 
@@ -142,6 +149,7 @@ class Line:
         if self.knock.silent:
             return max(self._work_weather.until(_ANSWER), now + AGAIN)
         times = [again] if (again := self._work_weather.next_try(now)) is not None else []
+        times += [now] if self._news else []
         if self._recovered:
             times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
             due = self._assembly.next_due()
@@ -151,7 +159,7 @@ class Line:
     @property
     def faults(self) -> list[Fault]:
         """What is in the way now."""
-        kinds = (self._inbox_weather, self._work_weather, self._file_weather)
+        kinds = (self._inbox_weather, self._work_weather, self._inflow.weather)
         return list(dict.fromkeys(fault for kind in kinds for fault in kind.faults))
 
     @property
@@ -175,7 +183,12 @@ class Line:
             return False
         failed = self._inbox_weather.failures(_LISTING)
         listed = failed >= _PATIENCE or (self.ready and not failed and not self.inbox.rung)
-        return listed and self.at_rest and self._pieces.tried(_PATIENCE) and not self._gathered
+        return (
+            listed
+            and self.at_rest
+            and self._pieces.tried(_PATIENCE)
+            and not (self._gathered or self._inflow.spool.busy)
+        )
 
     @property
     def _gathered(self) -> bool:
@@ -189,11 +202,11 @@ class Line:
         now = self._clock()
         gathered = sum(one.instances for one in self._assembly.arriving(now))
         working = sum(job.instances for job in self._pieces.jobs) + len(self._pieces.singles)
-        return self._settle.waiting(now).files + self._reader.unread + gathered + working
+        return self._inflow.waiting(now) + self._reader.unread + gathered + working
 
     def waiting_files(self) -> list[str]:
         """Files that are still changing, as they were dropped: for a terminal, never for a log."""
-        return self._settle.waiting_paths()
+        return self._inflow.settle.waiting_paths()
 
     def flush(self) -> bool:
         """Works on every Study that is gathered, without waiting for more of it. False where none is."""
@@ -216,27 +229,26 @@ class Line:
         self._pieces.jobs.clear()
 
     def _next_look(self) -> float:
-        return self.inbox.next_look(self._settle.next_due(self.inbox.looked))
+        return self.inbox.next_look(self._inflow.next_due(self.inbox.looked))
 
     def _take(self, listing: Listing, now: float) -> None:
-        """What has settled goes to be read; what is no file is set aside."""
-        everything: dict[str, Fingerprint] = {**listing.files, **listing.odd}
-        self._file_weather.forget_others(everything)
-        for path in self._pieces.held:
-            everything.pop(path, None)
-        arrivals = []
-        for path, mark in self._settle.update(everything, now, root=listing.root, unseen=listing.unseen):
-            arrival = Arrival(project=self.name, path=path, fingerprint=mark)
-            if path in listing.odd:
-                self._refuse(Refusal(arrival=arrival, reason=Reason.NOT_A_FILE))
-            else:
-                arrivals.append(arrival)
-        if self._settle.news:
+        """What has settled goes to be read; what is no file is set aside. So does what was unpacked."""
+        held = self._pieces.held
+        arrivals, odd = self._inflow.take(listing, now, held)
+        for refusal in odd:
+            self._refuse(refusal)
+        if self._inflow.settle.news:
             self.inbox.news(now)
-        context = worker.Reading(
-            inbox=self.bench.project.inbox, device_here=self.inbox.device_here, choice=self._choice
-        )
-        self._reader.add(context, arrivals, now)
+        self._reading(arrivals, now)
+        members, empty = self._inflow.look(listing, now, held)
+        self._reading(members, now)
+        for name, archive in empty:
+            self._put_away(archive, archive_of(name))
+        self._news = bool(odd or empty or self._inflow.spool.busy)
+
+    def _reading(self, arrivals: list[Arrival], now: float) -> None:
+        inbox, device = self.bench.project.inbox, self.inbox.device_here
+        self._reader.add(worker.Reading(inbox=inbox, device_here=device, choice=self._choice), arrivals, now)
 
     def _examined(self, arrival: Arrival, result: object, settled: float) -> None:
         """A file was read: it is an Instance, set aside, a companion of Studies, or it has to settle again."""
@@ -246,19 +258,12 @@ class Line:
             self._refuse(result)
         elif isinstance(result, Directory):
             self._put_away(arrival, DICOMDIR)
+        elif isinstance(result, Packed):
+            self._inflow.spool.add(arrival)
         elif isinstance(result, Crashed):
             self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
         elif isinstance(result, Unready):
-            self._give_back(result, self._clock())
-
-    def _give_back(self, unready: Unready, now: float) -> None:
-        """A file settles again. One that is there and cannot be read is a fault, and holds up no other."""
-        path = unready.arrival.path
-        self._settle.give_back(path, now)
-        if unready.fault:
-            self._file_weather.strike(path, CoatcheckError(_UNREADABLE.format(unready.fault), _READ_IT), now)
-        else:
-            self._file_weather.clear(path)
+            self._inflow.give_back(result, self._clock())
 
     def _refuse(self, refusal: Refusal) -> None:
         if marks(refusal, self.bench.project.done_marker):
@@ -271,7 +276,7 @@ class Line:
 
     def _follow_markers(self, now: float) -> None:
         """What lies in the folder of a marker is complete, and does not wait for more."""
-        for marker in self._markers.due(now, self._settle.waiting_paths, self._reader.oldest(float("inf"))):
+        for marker in self._markers.due(now, self._inflow.changing, self._reader.oldest(float("inf"))):
             self._assembly.complete(folder_of(marker))
             self._put_away(marker, MARKER)
 
@@ -290,11 +295,11 @@ class Line:
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What the status says of this line while the service runs; see :mod:`coatcheck.status`."""
-        waiting = self._settle.waiting(now)
+        waiting = self._inflow.settle.waiting(now)
         secret = self.bench.key.pseudonym_secret
         return {
             **self.inbox.snapshot(),
-            "waiting_files": waiting.files + self._reader.unread,
+            "waiting_files": self._inflow.waiting(now) + self._reader.unread,
             "oldest_waiting_seconds": round(waiting.oldest_seconds, 1),
             "studies_arriving": self._assembly.snapshot(now, partial(pseudonyms.ticket, secret)),
             "studies_running": self._pieces.snapshot(),

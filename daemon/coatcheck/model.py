@@ -72,6 +72,13 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """An Arrival that is an archive by its name, and no Instance: it is to be unpacked."""
+
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unready:
     """An Arrival that changed, vanished or could not be read. Not a verdict: it settles again.
 

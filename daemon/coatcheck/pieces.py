@@ -14,10 +14,11 @@ from coatcheck.deid import pseudonyms
 from coatcheck.job import Phase, StudyJob
 from coatcheck.recovery import Repair
 from coatcheck.single import SingleFile
+from coatcheck.spool import Errand
 from coatcheck.weather import Weather
 
 _STUDIES: Final = 32  # worked on at a time; further ones wait, so that the first are out soon
-Piece = StudyJob | SingleFile | Repair
+Piece = StudyJob | SingleFile | Errand | Repair
 
 
 class Pieces:
@@ -25,7 +26,7 @@ class Pieces:
 
     def __init__(self, bench: Bench, weather: Weather) -> None:
         self.jobs: list[StudyJob] = []
-        self.singles: list[SingleFile] = []
+        self.singles: list[SingleFile | Errand] = []
         self._repairs: list[Repair] = []
         self._secret = bench.key.pseudonym_secret
         self._weather = weather
@@ -96,10 +97,10 @@ class Pieces:
     def _strike_off(self, piece: Piece) -> None:
         if isinstance(piece, StudyJob):
             self.jobs.remove(piece)
-        elif isinstance(piece, SingleFile):
-            self.singles.remove(piece)
-        else:
+        elif isinstance(piece, Repair):
             self._repairs.remove(piece)
+        else:
+            self.singles.remove(piece)
 
 
 def _is_over(piece: Piece) -> bool:

@@ -21,7 +21,7 @@ from coatcheck.deid.part10 import new_meta
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.verdicts import Decision, Verdicts
 from coatcheck.errors import Refused
-from coatcheck.model import Directory, Identity, Instance, Job, Refusal, Study, Unready
+from coatcheck.model import Directory, Identity, Instance, Job, Packed, Refusal, Study, Unready
 from coatcheck.passage import Passage
 from coatcheck.preview_basis import Basis, Found
 from coatcheck.reasons import Reason
@@ -81,11 +81,13 @@ def preview(basis: Basis, files: Sequence[Found], now: str) -> Iterator[Preview]
         yield from _Rehearsal(basis, members, now).previews()
 
 
-def _without_rows(one: Found, seen: Refusal | Directory | Unready) -> Preview:
+def _without_rows(one: Found, seen: Refusal | Directory | Packed | Unready) -> Preview:
     if isinstance(seen, Refusal):
         return Preview(file=one.shown, reason=seen.reason, detail=seen.detail)
     if isinstance(seen, Directory):
         return Preview(file=one.shown, note="a DICOMDIR: it is set aside with the originals, and never passed on")
+    if isinstance(seen, Packed):
+        return Preview(file=one.shown, note="an archive: the service unpacks it and works on what is in it")
     return Preview(file=one.shown, note="it changed while it was read, or cannot be read")
 
 

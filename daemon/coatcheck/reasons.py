@@ -29,6 +29,9 @@ class Reason(StrEnum):
     PIXEL_RISK = "pixel-risk"
     IDENTITY_FOUND = "identity-found"
     LOOKUP_MISS = "lookup-miss"
+    BAD_ARCHIVE = "bad-archive"
+    ENCRYPTED = "encrypted"
+    NESTED_ARCHIVE = "nested-archive"
     EXCLUDED = "excluded"
     CRASHED = "crashed"
     TIMED_OUT = "timed-out"
@@ -87,6 +90,17 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Attribute on a list of the profile.",
         "Add it to the list, run `coatcheck reload`, "
         "then `coatcheck quarantine retry --project NAME --reason lookup-miss`.",
+    ),
+    Reason.BAD_ARCHIVE: Explanation(
+        "The archive cannot be unpacked: it is damaged, larger than the limits, or its names lead out of it.",
+        "Copy it again from its source, or unpack it yourself and drop what is in it.",
+    ),
+    Reason.ENCRYPTED: Explanation(
+        "The archive is protected with a password.", "Unpack it yourself and drop what is in it."
+    ),
+    Reason.NESTED_ARCHIVE: Explanation(
+        "This archive lay in another archive, and one within another is not unpacked by itself.",
+        "Retry it, and it is unpacked alone; or leave it, if nothing in it is wanted.",
     ),
     Reason.EXCLUDED: Explanation(
         "The project does not want this file: its `include` or `exclude` leaves it out.",

@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 from coatcheck import quarantine
 from coatcheck.bench import Bench
 from coatcheck.disposal import Disposal, close_refusal
-from coatcheck.fates import Fate, PlannedFile
+from coatcheck.fates import Fate
 from coatcheck.ledger import is_detail
 from coatcheck.model import Arrival, Refusal
+from coatcheck.paths import is_unpacked
+from coatcheck.putting import UNPACKED, kept, set_aside
 from coatcheck.reasons import Reason
 
 
@@ -25,6 +27,11 @@ class Companion(NamedTuple):
 
 DICOMDIR: Final = Companion("dicomdir", "delete dicomdir", "a DICOMDIR was set aside with the originals")
 MARKER: Final = Companion("done", "delete marker", "a marker released the Studies of its folder")
+
+
+def archive_of(name: str) -> Companion:
+    """An archive file of which nothing is left to do; ``name`` is its ID in the spool."""
+    return Companion(f"{UNPACKED}/{name}", "delete archive", "an archive was put away: all in it is dealt with")
 
 
 def alarms(refusal: Refusal) -> bool:
@@ -60,7 +67,7 @@ class SingleFile:
         bench = self._bench
         detail = refusal.detail if is_detail(refusal.detail) else ""
         where = quarantine.folder(refusal.reason, None)
-        planned = self._planned(Fate.QUARANTINE, f"{where}/{self.arrival.path}")
+        planned = set_aside(self.arrival, refusal.reason, None)
         quarantine.explain(bench.project.quarantine, where, refusal.reason, "")
         refusal_id = bench.ledger.next_refusal_id()
         rows = bench.vault.plan(bench.project.name, refusal_id=refusal_id, files=[planned])
@@ -88,19 +95,14 @@ class SingleFile:
         """
         bench, companion = self._bench, self._companion
         if self._disposal is None:
-            fate = bench.kept
-            if fate is Fate.DELETE:
+            planned = kept(bench, self.arrival, companion.folder)
+            if planned.fate is Fate.DELETE and not is_unpacked(self.arrival.path):
                 subject = os.fsencode(self.arrival.path).decode(errors="backslashreplace")
                 bench.vault.audit(
                     bench.project.name, who="service", action=companion.deleted, subject=subject, now=bench.utc()
                 )
-            destination = f"{companion.folder}/{self.arrival.path}" if fate is Fate.ARCHIVE else ""
-            self._disposal = Disposal(bench, [(0, self._planned(fate, destination))])
+            self._disposal = Disposal(bench, [(0, planned)])
         if not self._disposal.step():
             return False
         bench.log(logging.INFO, companion.said)
         return True
-
-    def _planned(self, fate: Fate, destination: str) -> PlannedFile:
-        arrival = self.arrival
-        return PlannedFile(path=arrival.path, fingerprint=arrival.fingerprint, fate=fate, destination=destination)

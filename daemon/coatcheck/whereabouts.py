@@ -14,6 +14,7 @@ from coatcheck.fates import Fate, FateState
 from coatcheck.files import fingerprint
 from coatcheck.ledger import LedgerReader, RefusalRow
 from coatcheck.model import Fingerprint
+from coatcheck.paths import dropped
 from coatcheck.quarantine import NOTE
 from coatcheck.vault import FateRow, Vault
 
@@ -69,19 +70,19 @@ class Finder:
         exact = self._look(planned.destination)
         free = exact is not None and not self._claimed[planned.destination]
         if exact is not None and free and _very(exact, planned.fingerprint):
-            return self._claim(planned.destination, planned.path, exact)
+            return self._claim(planned.destination, dropped(planned.path), exact)
         like = [one for one in self._like(folder, planned.fingerprint) if not self._claimed[one[0]]]
         for place, mark in like:
             if _very(mark, planned.fingerprint):
-                return self._claim(place, planned.path, mark)
+                return self._claim(place, dropped(planned.path), mark)
         for place, mark in like:  # It came from another file system, and has another inode.
             if mark.device != planned.fingerprint.device and _named(place, planned.path):
-                return self._claim(place, planned.path, mark)
+                return self._claim(place, dropped(planned.path), mark)
         if exact is None or exact.size != planned.fingerprint.size:
             return None
         if free:  # a share that does not keep times exactly
-            return self._claim(planned.destination, planned.path, exact)
-        return Found(place=planned.destination, dropped=planned.path, fingerprint=None)
+            return self._claim(planned.destination, dropped(planned.path), exact)
+        return Found(place=planned.destination, dropped=dropped(planned.path), fingerprint=None)
 
     def _claim(self, place: str, dropped: str, mark: Fingerprint) -> Found:
         self._claimed[place] += 1

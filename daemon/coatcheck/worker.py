@@ -24,11 +24,11 @@ from coatcheck.deid.profile import Profile
 from coatcheck.deid.repeats import Repeats
 from coatcheck.errors import Refused
 from coatcheck.limits import SECONDS_PER_FILE, TimeUp, time_limit
-from coatcheck.model import Arrival, Directory, Identity, Instance, Job, Refusal, Unready
+from coatcheck.model import Arrival, Directory, Identity, Instance, Job, Packed, Refusal, Unready
 from coatcheck.passage import Passage
-from coatcheck.paths import dropped
+from coatcheck.paths import dropped, is_archive, is_unpacked
 from coatcheck.reasons import Reason
-from coatcheck.source import Changed, original, plain_source
+from coatcheck.source import Changed, original, plain_source, windowed
 
 _GONE = frozenset({None, errno.ENOENT, errno.ENOTDIR, errno.ESTALE})  # a file that changed or vanished
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def _place(error: Exception) -> str:
     return f"{type(error).__name__} in {module}:{trace.tb_lineno}"
 
 
-def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refusal | Directory | Unready]:
+def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refusal | Directory | Packed | Unready]:
     """Reads each file's header: an Instance, or why it is none."""
     shared: dict[Identity, Identity] = {}
     kinds: dict[frozenset[int], frozenset[int]] = {}
@@ -108,10 +108,12 @@ def _examine(
     shared: dict[Identity, Identity],
     kinds: dict[frozenset[int], frozenset[int]],
     repeats: Repeats[facts.Seen],
-) -> Instance | Directory:
+) -> Instance | Directory | Packed:
     path = dropped(arrival.path)
     if context.choice.leaves_out(path):
         raise Refused(Reason.EXCLUDED)
+    if is_archive(path) and _is_packed(context, arrival):
+        return Packed(arrival=arrival)
     with original(context.inbox, arrival, context.device_here) as fd, plain_source(fd) as (_, window, head):
         if head.sop_class == MEDIA_STORAGE_DIRECTORY and is_directory(window, head):
             return Directory(arrival=arrival)
@@ -134,6 +136,17 @@ def _examine(
         concern=found.concern if wanted else Reason.EXCLUDED,
         concern_detail=found.concern_detail if wanted else "",
     )
+
+
+def _is_packed(context: Reading, arrival: Arrival) -> bool:
+    """Whether what is called like an archive is one, and no Instance. Only what was dropped is unpacked."""
+    with original(context.inbox, arrival, context.device_here) as fd:
+        window = windowed(fd)
+        if window.size >= 132 and window.bytes(128, 132) == b"DICM":
+            return False
+    if is_unpacked(arrival.path):
+        raise Refused(Reason.NESTED_ARCHIVE)
+    return True
 
 
 def digest(context: Work, batch: Sequence[Instance]) -> list[bytes | Refusal | Unready]:

@@ -16,7 +16,7 @@ import pytest
 from coatcheck import worker
 from coatcheck.files import fingerprint
 from coatcheck.ledger.guard import is_detail
-from coatcheck.model import Arrival, Directory, Instance, Job, Refusal, Staged, Unready
+from coatcheck.model import Arrival, Directory, Instance, Job, Packed, Refusal, Staged, Unready
 from coatcheck.passage import Passage
 from coatcheck.reasons import Reason
 from coatcheck.source import Changed, original
@@ -51,7 +51,7 @@ def drop(inbox: Path, name: str, content: bytes) -> Arrival:
     return Arrival(project="p", path=name, fingerprint=fingerprint(path.stat()))
 
 
-def examined(inbox: Path, *arrivals: Arrival) -> list[Instance | Refusal | Directory | Unready]:
+def examined(inbox: Path, *arrivals: Arrival) -> list[Instance | Refusal | Directory | Packed | Unready]:
     return examine(Reading(inbox=inbox), arrivals)
 
 

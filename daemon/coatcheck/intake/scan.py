@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +55,15 @@ class Listing:
     cut_short: bool
 
 
-def scan(root: Path, limits: Limits = DEFAULT_LIMITS) -> Listing:
-    """List the inbox ``root`` and everything below it.
+def scan(root: Path, limits: Limits = DEFAULT_LIMITS, leave: Callable[[str], bool] = is_left_alone) -> Listing:
+    """List the inbox ``root`` and everything below it, without the names that it is to ``leave`` alone.
 
     What vanishes meanwhile is not in the Listing. A folder or file that gives an error is ``unseen`` and spoils
     nothing else. Raises InboxFault where the inbox itself is absent, is no folder, cannot be read, or was replaced
     while it was listed: then nothing is known, and no file may be taken for deleted.
     """
     with _open_root(root) as root_fd:
-        walk = _Walk(root_fd, limits.entries)
+        walk = _Walk(root_fd, limits.entries, leave)
         try:
             walk.everything()
             now_there = os.stat(root)
@@ -86,7 +86,7 @@ def scan(root: Path, limits: Limits = DEFAULT_LIMITS) -> Listing:
 class _Walk:
     """The state of one listing. Iterative: a deep tree costs memory, never the stack."""
 
-    def __init__(self, root_fd: int, limit: int) -> None:
+    def __init__(self, root_fd: int, limit: int, leave: Callable[[str], bool]) -> None:
         self.files: dict[str, Fingerprint] = {}
         self.odd: dict[str, Fingerprint] = {}
         self.left_alone = 0
@@ -95,6 +95,7 @@ class _Walk:
         self.cut_short = False
         self._root_fd = root_fd
         self._room = limit
+        self._leave = leave
         self._pending: list[tuple[str, FolderId]] = []
 
     def everything(self) -> None:
@@ -120,7 +121,7 @@ class _Walk:
         prefix = f"{folder}/" if folder else ""
         with os.scandir(fd) as entries:
             for entry in entries:
-                if is_left_alone(entry.name):
+                if self._leave(entry.name):
                     self.left_alone += 1
                 elif self._room > 0:
                     self._room -= 1
