@@ -171,7 +171,7 @@ class Line:
     def at_rest(self) -> bool:
         """Whether no file is being worked on but for those that meet a fault; Studies may still be waiting."""
         read = not self._reader.unread or self._work_weather.failures(_READING) > 0
-        return self._recovered and read and self._pieces.tried(1)
+        return self._recovered and read and self._pieces.tried(1) and not self._inflow.spool.busy
 
     @property
     def done_but_waiting(self) -> bool:

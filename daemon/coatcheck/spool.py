@@ -26,7 +26,6 @@ from coatcheck.paths import SPOOL, is_archive
 from coatcheck.reasons import Reason
 from coatcheck.unpacking import UNFINISHED, Unpacked, Unpacking, sweep, unpack
 
-_MOST: Final = 8  # archives that lie in the spool at a time
 _NOTHING: Final = Listing(
     root=FolderId(0, 0), files={}, odd={}, left_alone=0, unreadable=0, unseen=frozenset(), cut_short=False
 )
@@ -104,7 +103,7 @@ class Spool:
             return None
         if self._strange:
             self._errand = Errand(self._bench, sweep, self._inbox, tuple(self._strange))
-        elif self._queue and len(self._folders) + len(self._fresh) < _MOST:
+        elif self._queue:
             archive = self._queue.popleft()
             context = Unpacking(inbox=self._inbox, device_here=device_here)
             item = (self._identify(archive.path, archive.fingerprint), archive)
