@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -321,6 +322,13 @@ def test_the_readmes_example_prints_what_the_readme_says(tmp_path: Path) -> None
     for (command, told), lines in zip(steps, printed, strict=True):
         said = [line.replace(str(tmp_path), "/srv") for line in lines]
         assert timeless(said) == timeless(told), command
+
+
+def test_every_extra_is_told_with_what_it_brings() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    told = {cells[0] for cells in rows((ROOT / "systemd" / "README.md").read_text())}
+
+    assert {f"`{extra}`" for extra in extras} <= told
 
 
 def test_the_lines_under_systemd_name_scripts_that_exist() -> None:

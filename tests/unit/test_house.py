@@ -90,7 +90,8 @@ def test_contributing_fits_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["scripts/demo", "scripts/test", "scripts/check", "scripts/install", "scripts/uninstall", ".ci/run"]
+    "script",
+    ["scripts/demo", "scripts/test", "scripts/check", "scripts/install", "scripts/uninstall", "scripts/deb", ".ci/run"],
 )
 def test_scripts_can_be_run_and_are_correct_bash(script: str) -> None:
     path = ROOT / script
