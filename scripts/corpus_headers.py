@@ -7,7 +7,7 @@ import random
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-_ROOT = "1.2.826.0.1.3680043.8.498."
+ROOT_UID = "1.2.826.0.1.3680043.8.498."
 _STUDY_SOP, _PATIENT_SOP = "1.2.840.10008.3.1.2.3.1", "1.2.840.10008.3.1.2.1.1"
 _DAY = "20260102"
 _HOSPITAL = "St. Elsewhere Hospital"
@@ -25,7 +25,7 @@ _STUDY = {
     **{"StudyID": "ST4711", "AccessionNumber": "A20260102334", "StudyDate": _DAY, "SeriesDate": _DAY},
     **{"AcquisitionDate": _DAY, "ContentDate": _DAY, "StudyTime": "101112.123", "SeriesTime": "101512.000"},
     **{"AcquisitionTime": "101513.441000", "ContentTime": "101514.2", "AcquisitionDateTime": _DAY + "101513.441000"},
-    **{"InstanceCreationDate": _DAY, "InstanceCreationTime": "101515.5", "InstanceCreatorUID": _ROOT + "99.1"},
+    **{"InstanceCreationDate": _DAY, "InstanceCreationTime": "101515.5", "InstanceCreatorUID": ROOT_UID + "99.1"},
     **{"TimezoneOffsetFromUTC": "+0100", "Manufacturer": "SIEMENS", "ManufacturerModelName": "SOMATOM Force"},
     **{"InstitutionName": _HOSPITAL, "InstitutionAddress": "1 Hospital Way, Springfield"},
     **{"InstitutionalDepartmentName": "Radiology", "StationName": "CTAWP71234", "DeviceSerialNumber": "71234"},
@@ -56,7 +56,7 @@ _CT = {
     **{"TotalCollimationWidth": 57.6, "TableSpeed": 172.8, "TableFeedPerRotation": 86.4, "SpiralPitchFactor": 1.5},
     **{"EstimatedDoseSaving": 12.0, "CTDIvol": 6.31, "DataCollectionCenterPatient": [0.0, -139.7, -500.0]},
     **{"ScanOptions": "SPIRAL", "ContrastBolusAgent": "Ultravist", "ContrastBolusVolume": "80"},
-    **{"IrradiationEventUID": _ROOT + "60.1"},
+    **{"IrradiationEventUID": ROOT_UID + "60.1"},
 }
 _MR = {
     **{"ScanningSequence": "SE", "SequenceVariant": "SK", "MRAcquisitionType": "2D", "SequenceName": "*se2d1"},
@@ -75,7 +75,7 @@ _GE_PARAMETERS = (
 
 def uid(*parts: int) -> str:
     """A UID below the corpus's own root."""
-    return _ROOT + ".".join(str(part) for part in parts)
+    return ROOT_UID + ".".join(str(part) for part in parts)
 
 
 def item(**attributes: object) -> Dataset:

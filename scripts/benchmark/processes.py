@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +48,13 @@ class Used:
 class Watched:
     """Programs that run beside each other, and all that they start."""
 
-    def __init__(self, *commands: Command, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *commands: Command) -> None:
         # Workers outlive their parent by a moment: as their reaper this process learns what they used.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._ended = threading.Event()
         self.pss = self.largest = 0.0
         self._begun = time.perf_counter()
-        self._processes = [_begin(command, environ) for command in commands]
+        self._processes = [_begin(command) for command in commands]
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
 
@@ -89,23 +89,27 @@ class Watched:
             os.kill(process.pid, signal.SIGTERM)
         return self.wait()
 
-    def wait(self, *good: int) -> Used:
-        """Until all have ended. Raises Failed where one ended with another exit code than these (0)."""
-        used = [_end(process) for process in self._processes]
-        wall = time.perf_counter() - self._begun
-        self._ended.set()
+    def wait(self) -> Used:
+        """Until all have ended. Raises Failed where one failed. None goes on where somebody ends the measurement."""
+        try:
+            used = [_end(process) for process in self._processes]
+            wall = time.perf_counter() - self._begun
+        finally:
+            self._ended.set()
+            for process in self._processes:
+                process.kill()  # does nothing to one that has ended
         self._thread.join()
         used += _left_behind()
         for process in self._processes:
-            if process.returncode not in (good or (0,)):
-                raise Failed(f"{process.args!r} ended with {process.returncode}")
+            if process.returncode:
+                raise Failed(_failure(process))
         user, system = (sum(times) for times in zip(*used, strict=True))
         return Used(wall=wall, user=user, system=system, pss=self.pss, largest=self.largest)
 
 
-def _begin(command: Command, environ: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def _begin(command: Command) -> subprocess.Popen[bytes]:
     nothing = subprocess.DEVNULL
-    return subprocess.Popen([*map(str, command)], stdin=nothing, stdout=nothing, stderr=nothing, env=environ)
+    return subprocess.Popen([*map(str, command)], stdin=nothing, stdout=nothing, stderr=nothing)
 
 
 def _end(process: subprocess.Popen[bytes]) -> tuple[float, float]:
@@ -113,6 +117,12 @@ def _end(process: subprocess.Popen[bytes]) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return usage.ru_utime, usage.ru_stime
+
+
+def _failure(process: subprocess.Popen[bytes]) -> str:
+    program, *words = process.args  # type: ignore[misc]
+    shown = " ".join(word for word in map(str, words) if "/" not in word and "\n" not in word)
+    return f"`{Path(str(program)).name} {shown}` ended with {process.returncode}"
 
 
 def _left_behind() -> Iterator[tuple[float, float]]:
@@ -145,5 +155,5 @@ def quickly(*command: str | Path) -> Used:
     process = _begin(command)
     user, system = _end(process)
     if process.returncode:
-        raise Failed(f"{process.args!r} ended with {process.returncode}")
+        raise Failed(_failure(process))
     return Used(wall=time.perf_counter() - begun, user=user, system=system)

@@ -44,6 +44,16 @@ def _inbox(row: Row) -> Iterator[str]:
         )
 
 
+def _ledger(row: Row) -> Iterator[str]:
+    yield f"{row['instances']} Instances; the next {row['files']} files cost {span(row['ratio'])} × as in an empty one"
+    for name in ("empty", "full"):
+        one = row[name]
+        yield (
+            f"{name}: next Study {span(one['study'])} s, user s of status {span(one['status'])}, redeem "
+            f"{span(one['redeem'])}, which takes {span(one['redeem_after_start'])} s longer than --help"
+        )
+
+
 def _fairness(row: Row) -> Iterator[str]:
     yield f"{row['small']} Studies of {row['small_files']} files beside one of {row['large_files']}, seconds"
     for where in ("one_project", "two_projects"):
@@ -60,6 +70,52 @@ def _start(row: Row) -> Iterator[str]:
         yield f"{name}: user {span(row[name]['user'], 3)} s, wall {span(row[name]['wall'], 3)} s"
 
 
+def _peers(row: Row) -> Iterator[str]:
+    for name, one in row["tools"].items():
+        if "missing" in one:
+            yield f"{name}: {one['missing']}"
+            continue
+        yield (
+            f"{titled(name, one)}: {one['files']} files; s per 1,000 files: wall {span(one['wall'])}, "
+            f"user {span(one['user'])}, system {span(one['system'])}; {one['pss']:.0f} MiB"
+        )
+        if "left" in one:
+            yield f"{name} left in: {'; '.join(remains(one['left'])) or 'nothing'}"
+
+
+def titled(name: str, tool: Row) -> str:
+    """A tool with its version, where that was asked for."""
+    return f"{name} {tool['version']}" if "version" in tool else name
+
+
+def remains(left: Row) -> Iterator[str]:
+    """What a tool left in, elements in each file, and what it tore apart."""
+    for kind, places in left["kinds"].items():
+        if places:
+            yield f"{kind} ({', '.join(f'{count:.0f} {where}' for where, count in places.items())})"
+    if left["private"]:
+        yield f"{left['private']:.0f} private elements"
+    if left["results"] != left["originals"]:
+        yield f"{left['results']} results of {left['originals']} files"
+    if left["studies"] != 1:
+        yield (
+            f"one Study of {left['results']} images became {left['studies']}"
+            if left["studies"]
+            else "no Study Instance UID"
+        )
+    if left["instances"] != left["results"]:
+        yield f"{left['results']} images share {left['instances']}" if left["instances"] else "no SOP Instance UID"
+    if left["references"] and left["resolved"] < 1:
+        yield f"{100 * (1 - left['resolved']):.0f} % of the references between images lead nowhere"
+
+
 _TELL: dict[str, Callable[[Row], Iterator[str]]] = {
-    **{"latency": _latency, "inbox": _inbox, "fairness": _fairness, "start": _start},
+    **{
+        "latency": _latency,
+        "inbox": _inbox,
+        "ledger": _ledger,
+        "fairness": _fairness,
+        "start": _start,
+        "peers": _peers,
+    },
 }

@@ -14,13 +14,15 @@ Row = dict[str, Any]  # as it stands in JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """``work`` is a folder on the disk to measure, ``python`` that of an environment as users have it."""
+    """``work`` is a folder on the disk to measure, ``python`` that of an environment as users have it,
+    ``cache`` where other tools are installed."""
 
     work: Path
     scale: float
     rounds: int
     profile: str
     python: str
+    cache: Path
 
     def files(self, full: int, least: int = 1) -> int:
         """A number of files at this scale."""

@@ -44,6 +44,7 @@ DOCUMENTS = (
     "profiles/README.md",
     "systemd/README.md",
     "systemd/CLUSTER.md",
+    "scripts/BENCH.md",
     "systemd/RUNNING.md",
     "systemd/DROPPING.md",
     "profiles/MOVING.md",
