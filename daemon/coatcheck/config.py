@@ -271,5 +271,5 @@ class _Loading:
         self.problems += find_overlaps(self.used)
         if self.problems:
             raise ConfigError(self.problems)
-        settings = self.top_settings.model_dump()
+        settings = {name: getattr(self.top_settings, name) for name in Settings.model_fields}
         return Config(path=Path(os.path.abspath(path)), projects=self.projects, places=self.places, **settings)

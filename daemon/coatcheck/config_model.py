@@ -14,6 +14,7 @@ from coatcheck.config_choice import Rules
 from coatcheck.config_cluster import Members, Where
 from coatcheck.config_subjects import Hashed, Subjects
 from coatcheck.config_values import folder, is_variable, wrong
+from coatcheck.config_watching import Metrics, Notify
 from coatcheck.problems import Place, nearest
 from coatcheck.units import DURATION, parse_duration
 
@@ -118,6 +119,8 @@ class Settings(BaseModel):
     tls: Members = None  # before what is judged by it
     executor: Where = "processes"
     workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] = "auto"
+    metrics: Metrics = None
+    notify: Notify | None = None
 
 
 class Project(BaseModel):

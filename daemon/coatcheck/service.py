@@ -29,6 +29,7 @@ from coatcheck.intake.folder import Doorbell
 from coatcheck.keys import ProjectKey
 from coatcheck.ledger import Ledger
 from coatcheck.line import Line
+from coatcheck.monitoring import watchers
 from coatcheck.notify import Notifier
 from coatcheck.pairing import reconcile
 from coatcheck.pool import Lane
@@ -95,14 +96,19 @@ class Service:
         self._snapshot = Snapshot(config.state_dir / "status.json", utc_now)
         self._make_lines(config, keys)
         self._rotations.resume(self._lines)
+        self._turned = time.monotonic()
         if not self._lines:
             raise KeyFileError("no project can run", "mend what was said above, or see `coatcheck check`")
         with self._signals(), Progress(sys.stderr, self._once) as self._progress:
             self._notifier.ready()
+            self._watchers = watchers(config, lambda: self._config.projects, self._since_turn, self._ledger, utc_now)
             try:
                 return self._loop()
             finally:
                 self._stop()
+
+    def _since_turn(self) -> float:
+        return time.monotonic() - self._turned
 
     def _ring(self, project: str) -> None:
         self._rung.add(project)
@@ -172,7 +178,7 @@ class Service:
             if self._reload_asked:
                 self._reload()
             self._pool.collect()
-            now = time.monotonic()
+            self._turned = now = time.monotonic()
             self._tick(now)
             self._errands.step(now, self._lines)
             self._logs.look(now, utc_now())
@@ -256,7 +262,7 @@ class Service:
         self._notifier.ready()
 
     def _cannot_change(self, config: Config) -> list[str]:
-        fixed = ("state_dir", "executor", "tls", "workers")
+        fixed = ("state_dir", "executor", "tls", "workers", "metrics", "notify")
         changed = [key for key in fixed if getattr(config, key) != getattr(self._config, key)]
         return [f"{config.path}: {key}: cannot change while the service runs: restart it" for key in changed]
 
@@ -280,6 +286,8 @@ class Service:
 
     def _stop(self) -> None:
         self._notifier.stopping()
+        for watcher in self._watchers:
+            watcher.stop()
         self._pool.stop()
         for line in [*self._lines.values(), *self._retired]:
             self._end(line)
