@@ -120,7 +120,9 @@ class Mail(BaseModel):
         default="starttls", description="starttls (587), tls from the first byte (465), or none to this very machine."
     )
     user: str | None = Field(default=None, description="The user at the server, with password_file.")
-    password_file: File = Field(default=None, description="A file with the password; a systemd credential of its name wins.")
+    password_file: File = Field(
+        default=None, description="A file with the password; a systemd credential of its name wins."
+    )
 
     @model_validator(mode="after")
     def _is_safe(self) -> Mail:
@@ -137,7 +139,9 @@ class Webhook(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[str, BeforeValidator(_url)] = Field(description="Where JSON is posted to, by https.")
-    token_file: File = Field(default=None, description="A file with a bearer token; a systemd credential of its name wins.")
+    token_file: File = Field(
+        default=None, description="A file with a bearer token; a systemd credential of its name wins."
+    )
 
 
 class Notify(BaseModel):
