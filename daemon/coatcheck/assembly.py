@@ -40,6 +40,7 @@ class Assembly:
         self._longest_wait = longest_wait
         self._groups: dict[str, _Group] = {}
         self._study_of: dict[str, str] = {}
+        self._first: tuple[float, str] | None = None  # who is due first and when, if that is known: it is asked often
 
     def add(self, instance: Instance, now: float) -> None:
         """Take an Instance that came at ``now``. One with a path that is held already takes its place."""
@@ -49,6 +50,7 @@ class Assembly:
         group = self._groups.setdefault(instance.study_uid, _Group(first=now, last=now))
         group.last = now
         group.instances[path] = instance
+        self._changed(instance.study_uid, self._due_at(group))
         self._study_of[path] = instance.study_uid
 
     def discard(self, path: str) -> None:
@@ -60,26 +62,35 @@ class Assembly:
         del group.instances[path]
         if not group.instances:
             del self._groups[study_uid]
+            self._first = None
 
     def complete(self, folder: str) -> None:
         """Let the Studies that have an Instance in this folder, or below it, be due at once: nothing more comes."""
         for group in self._groups.values():
             if not group.complete and any(is_below(dropped(path), folder) for path in group.instances):
                 group.complete = True
+                self._first = None
 
     def due(self, now: float, *, flush: bool = False) -> list[Study]:
         """Hand out the Studies that are due at ``now``, or all with ``flush``; the one that was due first leads."""
+        first = self.next_due()
+        if first is None or (first > now and not flush):
+            return []
         ready = [
             (self._due_at(group), study_uid)
             for study_uid, group in self._groups.items()
             if flush or self._due_at(group) <= now
         ]
         ready.sort(key=lambda due_and_uid: due_and_uid[0])
+        self._first = None
         return [self._release(study_uid) for _, study_uid in ready]
 
     def next_due(self) -> float | None:
         """Return when the next Study is due, or None if none is held."""
-        return min((self._due_at(group) for group in self._groups.values()), default=None)
+        if self._first is None:
+            due = ((self._due_at(group), study_uid) for study_uid, group in self._groups.items())
+            self._first = min(due, default=None)
+        return self._first[0] if self._first is not None else None
 
     def arriving(self, now: float) -> list[Arriving]:
         """Tell what is held, for status. Study Instance UIDs are identity: they are not for logs."""
@@ -94,6 +105,13 @@ class Assembly:
             {"ticket": ticket(one.study_uid), "instances": one.instances, "due_in_seconds": round(one.due_in, 1)}
             for one in self.arriving(now)
         ]
+
+    def _changed(self, study_uid: str, due: float) -> None:
+        """Only where the first one moved, and perhaps is it no more, all of them have to be looked at again."""
+        if self._first is None or self._first[1] == study_uid:
+            self._first = None
+        elif due < self._first[0]:
+            self._first = (due, study_uid)
 
     def _due_at(self, group: _Group) -> float:
         if group.complete:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from coatcheck.errors import CoatcheckError
-from coatcheck.pool import Lane
+from coatcheck.lane import Lane
 
+_numbers = count()
 Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
 
 
@@ -28,11 +30,13 @@ class Batches:
     """Hands in batches and lets ``take`` have each one's items and results, in the caller's thread.
 
     Results wait until :meth:`step` takes them, so that whatever ``take`` raises is the caller's own weather, and is
-    taken again later. In the pool each errand has its turn beside others of its project.
+    taken again later. In the pool each ``errand`` has its turn beside others of its project: all batches of one Study
+    are of one. A few are handed in at a time, however many there are.
     """
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, errand: Hashable = None) -> None:
         self._lane = lane
+        self._errand = errand if errand is not None else next(_numbers)
         self._todo: deque[tuple[Function, object, Sequence[Any], Take]] = deque()
         self._ended: deque[tuple[Function, object, Sequence[Any], Take, list[Any]]] = deque()
         self._under_way = 0
@@ -57,9 +61,9 @@ class Batches:
                 weather, self._weather = self._weather, None
                 raise weather
             return False
-        while self._todo:
+        while self._todo and self._under_way < self._lane.depth:
             self._submit(*self._todo.popleft())
-        return not self._under_way and not self._ended
+        return not (self._under_way or self._ended or self._todo)
 
     def _submit(self, function: Function, context: object, items: Sequence[Any], take: Take) -> None:
         self._under_way += 1
@@ -73,4 +77,4 @@ class Batches:
             self._todo.append((function, context, items, take))
             self._weather = error
 
-        self._lane.submit(function, context, items, done, failed, errand=self)
+        self._lane.submit(function, context, items, done, failed, errand=self._errand)

@@ -10,9 +10,9 @@ from coatcheck.config import Project
 from coatcheck.deid.profile import Profile
 from coatcheck.fates import Fate
 from coatcheck.keys import ProjectKey
+from coatcheck.lane import Lane
 from coatcheck.ledger import Ledger
 from coatcheck.originals import Places
-from coatcheck.pool import Lane
 from coatcheck.vault import Vault
 
 logger = logging.getLogger("coatcheck")

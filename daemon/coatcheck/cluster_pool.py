@@ -80,6 +80,11 @@ class ClusterPool:
         self._start()
 
     @property
+    def depth(self) -> int:
+        """As :attr:`Workshop.depth`."""
+        return max(self._near.depth, 2 * (self._cluster.slots + 1))
+
+    @property
     def busy(self) -> bool:
         """As :attr:`Workshop.busy`."""
         return bool(self._queue or self._awaited() or self._near.busy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from coatcheck.batches import Again, Batches
@@ -22,10 +22,10 @@ _BATCH: Final = 200
 class Disposal:
     """The fates of the files of one delivery or refusal, by their rows in the vault."""
 
-    def __init__(self, bench: Bench, rows: Sequence[tuple[int, PlannedFile]]) -> None:
+    def __init__(self, bench: Bench, rows: Sequence[tuple[int, PlannedFile]], errand: Hashable = None) -> None:
         self._bench = bench
         self._row_of = {file: row for row, file in rows}
-        self._batches = Batches(bench.pool)
+        self._batches = Batches(bench.pool, errand)
         self._batches.add(carry_out, bench.places, [file for _, file in rows], self._take, size=_BATCH)
 
     def step(self) -> bool:

@@ -162,7 +162,7 @@ class StudyJob:
             return Phase.ENDED
         if not self.results.staged:
             return Phase.RECORDING
-        self._sealing = Batches(self._bench.pool)
+        self._sealing = Batches(self._bench.pool, self.ticket)
         results = frozenset(f"{one.series_uid}/{one.sop_uid}.dcm" for one in self.results.staged)
         self._sealing.add(outbox.seal, results, [self._staging], self._sealed, size=1)
         return Phase.SEALING
@@ -254,7 +254,7 @@ class StudyJob:
         if planned == self._planned:
             return  # It stands in the vault: after weather it is not written again and again.
         rows = self._bench.vault.plan(self._bench.project.name, delivery_id=self._job.delivery_id, files=planned)
-        self._disposal = Disposal(self._bench, list(zip(rows, planned, strict=True)))
+        self._disposal = Disposal(self._bench, list(zip(rows, planned, strict=True)), self.ticket)
         self._planned = planned
 
     def _explain(self, reason: Reason, detail: str) -> None:

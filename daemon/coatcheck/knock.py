@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.errors import CoatcheckError
-from coatcheck.pool import Lane
+from coatcheck.lane import Lane
 
 AGAIN: Final = 0.25  # seconds until it is worth while to ask once more for an answer that has not come
 _NAMES: Final = 1000  # of files that are not there: no cache still knows that, and the server has to tell

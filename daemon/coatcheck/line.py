@@ -215,7 +215,7 @@ class Line:
 
     def take(self, job: StudyJob) -> None:
         """Works on a Study that did not come through the inbox."""
-        self._pieces.jobs.append(job)
+        self._pieces.add(job)
 
     def is_busy(self, ticket: str) -> bool:
         """Whether anything is under way of a Study, up to where its originals go."""
@@ -226,7 +226,7 @@ class Line:
         self.inbox.stop()
         for job in self._pieces.jobs if not self.knock.silent else ():
             job.give_up()
-        self._pieces.jobs.clear()
+        self._pieces.clear()
 
     def _next_look(self) -> float:
         return self.inbox.next_look(self._inflow.next_due(self.inbox.looked))
@@ -290,7 +290,7 @@ class Line:
         horizon = float("-inf") if self._once else self._reader.oldest(now)
         running = self._pieces.running()
         for study, identity in self._gathering.due(horizon, now, running, flush=self._flush_now):
-            self._pieces.jobs.append(StudyJob(self.bench, study, identity))
+            self._pieces.add(StudyJob(self.bench, study, identity))
         self._flush_now = False
 
     def snapshot(self, now: float) -> dict[str, Any]:

@@ -97,6 +97,11 @@ class Study:
     study_uid: str
     instances: tuple[Instance, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its originals."""
+        return sum(one.arrival.fingerprint.size for one in self.instances)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

@@ -5,12 +5,14 @@ Each gets its turn and meets its own weather, so that none holds up another.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
+from coatcheck.delivery import folder as outbox
 from coatcheck.job import Phase, StudyJob
 from coatcheck.recovery import Repair
 from coatcheck.single import SingleFile
@@ -18,6 +20,11 @@ from coatcheck.spool import Errand
 from coatcheck.weather import Weather
 
 _STUDIES: Final = 32  # worked on at a time; further ones wait, so that the first are out soon
+_SINGLES: Final = 64  # files without a Study, likewise
+STAGED: Final = 16 << 30
+"""Bytes of originals whose results may be in staging at a time, beside the one Study that goes on in any case."""
+
+_HOLDING: Final = frozenset({Phase.OPENING, Phase.WORKING, Phase.SEALING, Phase.RECORDING, Phase.RELEASING})
 Piece = StudyJob | SingleFile | Errand | Repair
 
 
@@ -25,7 +32,10 @@ class Pieces:
     """What is under way, and what waits for its turn."""
 
     def __init__(self, bench: Bench, weather: Weather) -> None:
-        self.jobs: list[StudyJob] = []
+        self._bench = bench
+        self._begun: list[StudyJob] = []
+        self._fresh: deque[StudyJob] = deque()
+        self._size: dict[StudyJob, int] = {}
         self.singles: list[SingleFile | Errand] = []
         self._repairs: list[Repair] = []
         self._secret = bench.key.pseudonym_secret
@@ -33,8 +43,25 @@ class Pieces:
 
     def __iter__(self) -> Iterator[Piece]:
         yield from self._repairs
-        yield from self.jobs
+        yield from self._begun
+        yield from self._fresh
         yield from self.singles
+
+    @property
+    def jobs(self) -> tuple[StudyJob, ...]:
+        """The Studies, those that are begun first."""
+        return (*self._begun, *self._fresh)
+
+    def add(self, job: StudyJob) -> None:
+        """Takes a Study, which waits until there is room for it."""
+        self._fresh.append(job)
+        self._size[job] = job.study.size
+
+    def clear(self) -> None:
+        """Lets go of all Studies."""
+        self._begun.clear()
+        self._fresh.clear()
+        self._size.clear()
 
     def repair(self, repairs: Iterable[Repair]) -> None:
         """Takes what an earlier process left."""
@@ -66,21 +93,46 @@ class Pieces:
 
     def running(self) -> Callable[[str], bool]:
         """Tells of a Study whether it is being decided over. One of which only originals are left is not."""
-        uids = {job.study_uid for job in self.jobs if job.phase is not Phase.DISPOSING}
-        tickets = {repair.ticket for repair in self._repairs if repair.ticket}
-        return lambda uid: uid in uids or (bool(tickets) and pseudonyms.ticket(self._secret, uid) in tickets)
+
+        @cache  # Thousands may wait, and it is asked at each turn of the loop, mostly to hear of none.
+        def known() -> tuple[set[str], set[str]]:
+            uids = {job.study_uid for job in self.jobs if job.phase is not Phase.DISPOSING}
+            return uids, {repair.ticket for repair in self._repairs if repair.ticket}
+
+        def is_running(uid: str) -> bool:
+            uids, tickets = known()
+            return uid in uids or (bool(tickets) and pseudonyms.ticket(self._secret, uid) in tickets)
+
+        return is_running
 
     def is_busy(self, ticket: str) -> bool:
         """Whether anything of a Study is under way. What an earlier process left may be any Study's."""
         return bool(self._repairs) or any(job.ticket == ticket for job in self.jobs)
 
     def _turn(self) -> list[Piece]:
-        """All that is begun, and some Studies that are not. What meets weather takes no place from others."""
-        well = [job for job in self.jobs if not self._weather.failures(job)]
-        room = _STUDIES - sum(job.phase is not Phase.OPENING for job in well)
-        waiting = [job for job in well if job.phase is Phase.OPENING]
-        left_out = set(waiting[max(room, 0) :])
-        return [piece for piece in self if piece not in left_out]
+        """All that is begun, and what else there is room for. What meets weather takes no place from others."""
+        while self._fresh and self._has_room(self._fresh[0]):
+            self._begun.append(self._fresh.popleft())
+        return [*self._repairs, *self._begun, *self._some_singles()]
+
+    def _has_room(self, study: StudyJob) -> bool:
+        """Whether another Study may begin. One goes on whatever its size, so that a large one comes out too."""
+        well = [job for job in self._begun if not self._weather.failures(job)]
+        if len(well) >= _STUDIES:
+            return False
+        held = sum(self._size[job] for job in self._begun if job.phase in _HOLDING)
+        if not any(job.phase in _HOLDING for job in well):
+            return True
+        return held + self._size[study] <= min(STAGED, outbox.free_bytes(self._bench.project.outbox))
+
+    def _some_singles(self) -> Iterator[SingleFile | Errand]:
+        """The first of them. Those behind were never tried, so none of them waits for weather."""
+        room = _SINGLES
+        for single in self.singles:
+            room -= not self._weather.failures(single)
+            if room < 0:
+                return
+            yield single
 
     def _went_on(self, piece: Piece) -> bool:
         if not isinstance(piece, StudyJob):
@@ -96,7 +148,8 @@ class Pieces:
 
     def _strike_off(self, piece: Piece) -> None:
         if isinstance(piece, StudyJob):
-            self.jobs.remove(piece)
+            self._begun.remove(piece)
+            del self._size[piece]
         elif isinstance(piece, Repair):
             self._repairs.remove(piece)
         else:

@@ -8,59 +8,19 @@ that kills its process alone is a suspect, and one that does it twice comes back
 from __future__ import annotations
 
 import os
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from typing import Any, Literal
 
 from coatcheck import worker_process
 from coatcheck.aside import Aside
 from coatcheck.limits import ADDRESS_SPACE
-from coatcheck.turns import Batch, Function, Running, Turns, Weather, Workshop, weather_of
+from coatcheck.shares import Slow
+from coatcheck.turns import Batch, Function, Running, Turns, Weather, weather_of
 from coatcheck.turns import Crashed as Crashed
-
-
-class Lane:
-    """One project's way into the pool: it knows what is under way, and can be closed."""
-
-    def __init__(self, pool: Workshop) -> None:
-        self._pool = pool
-        self._closed = False
-        self.under_way = 0
-
-    def submit(
-        self,
-        function: Function,
-        context: object,
-        items: Sequence[Any],
-        done: Callable[[list[Any]], None],
-        failed: Callable[[Weather], None],
-        *,
-        errand: Hashable = None,
-    ) -> None:
-        """As :meth:`Workshop.submit`. Once the lane is closed nothing is called back."""
-        self.under_way += 1
-
-        def end(call: Callable[[Any], None], argument: list[Any] | Weather) -> None:
-            self.under_way -= 1
-            if not self._closed:
-                call(argument)
-
-        self._pool.submit(function, context, items, partial(end, done), partial(end, failed), turn=(self, errand))
-
-    def stand_still(self) -> None:
-        """As :meth:`Workshop.stand_still`, for this project."""
-        self._pool.stand_still(self)
-
-    def go_on(self) -> None:
-        """As :meth:`Workshop.go_on`, for this project."""
-        self._pool.go_on(self)
-
-    def close(self) -> None:
-        """Lets what is under way come to its end, and forgets about it."""
-        self._closed = True
 
 
 class Pool:
@@ -73,12 +33,15 @@ class Pool:
         wake: Callable[[], None],
         *,
         address_space: int = ADDRESS_SPACE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kind = kind
         self._address_space = address_space
         self._workers = workers
         self._wake = wake
         self._queue = Turns()
+        self._clock = clock
+        self._slow = Slow(clock)
         self._suspects: deque[Batch] = deque()
         self._running: Running = {}
         self._executor: ProcessPoolExecutor | None = None
@@ -103,6 +66,11 @@ class Pool:
         batch = Batch(function=function, context=context, items=tuple(items), done=done, failed=failed, turn=turn)
         self._queue.append(batch)
         self._start()
+
+    @property
+    def depth(self) -> int:
+        """As :attr:`Workshop.depth`."""
+        return 2 * (self._workers + 1)
 
     @property
     def busy(self) -> bool:
@@ -176,7 +144,7 @@ class Pool:
         while (self._suspects or self._queue) and self._has_room():
             if self._suspects and not self._is_up():
                 return
-            batch = (self._suspects or self._queue).popleft()
+            batch = self._suspects.popleft() if self._suspects else self._queue.popleft(self._in_turn())
             try:
                 future = self._processes().submit(batch.function, batch.context, batch.next_items)
             except BrokenProcessPool:
@@ -184,6 +152,7 @@ class Pool:
                 self._rebuild()
                 continue
             self._running[future] = batch
+            batch.began = self._clock()
             future.add_done_callback(lambda _: self._wake())
             if batch.alone:
                 return
@@ -192,10 +161,18 @@ class Pool:
         """Whether a batch may be handed in. One waits in the executor, so that no process has to; it is of a project
         that has one in hand there, for it could wait behind folders that are silent.
         """
-        if self._suspects or len(self._running) < self._workers:
-            return not (self._suspects and self._running)
+        if self._suspects:
+            return not self._running
+        project = self._in_turn()
+        if project is None or len(self._running) < self._workers:
+            return project is not None
         near = {batch.turn[0] for batch in self._running.values()}
-        return len(self._running) == self._workers and self._queue.next() in near
+        return len(self._running) == self._workers and project in near
+
+    def _in_turn(self) -> Hashable | None:
+        """The project whose turn it is among those that may have another worker."""
+        in_hand = Counter(batch.turn[0] for batch in self._running.values())
+        return self._queue.next(lambda project: in_hand[project] < self._slow.most(project, self._workers))
 
     def _is_up(self) -> bool:
         """Whether there is a process to try a suspect in. One that ends while it begins is not the suspect's fault."""
@@ -214,6 +191,7 @@ class Pool:
 
     def _finish(self, batch: Batch, future: Future[Sequence[Any]]) -> bool:
         """Deals with one ended batch; True where its process died."""
+        self._slow.ended(batch.turn[0], batch.began)
         try:
             results = list(future.result())
         except (BrokenProcessPool, CancelledError):

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from coatcheck import worker
 from coatcheck.batches import Batches
+from coatcheck.lane import Lane
 from coatcheck.model import Arrival
-from coatcheck.pool import Lane
 
 READ_BATCH: Final = 100
 Take = Callable[[Arrival, Any, float], None]

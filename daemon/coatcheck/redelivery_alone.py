@@ -14,8 +14,9 @@ from coatcheck.custody import project_key
 from coatcheck.delivery.folder import Presence
 from coatcheck.errors import CoatcheckError
 from coatcheck.job import StudyJob
+from coatcheck.lane import Lane
 from coatcheck.ledger import Ledger
-from coatcheck.pool import Lane, Pool
+from coatcheck.pool import Pool
 from coatcheck.profile_file import profile_of
 from coatcheck.redelivery import Reprocess
 from coatcheck.returns_alone import refuse_strangers

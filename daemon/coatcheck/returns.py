@@ -15,8 +15,8 @@ from coatcheck.batches import Again, Batches
 from coatcheck.config import Project
 from coatcheck.errors import CoatcheckError
 from coatcheck.fates import Fate, FateState, PlannedFile
+from coatcheck.lane import Lane
 from coatcheck.ledger import Ledger, RefusalRow, RefusalState
-from coatcheck.pool import Lane
 from coatcheck.returning import Ways, give_back
 from coatcheck.vault import Vault
 from coatcheck.whereabouts import Finder, Found, fates_of, tidy

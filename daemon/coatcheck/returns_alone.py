@@ -13,8 +13,9 @@ from coatcheck.config import Config, Project
 from coatcheck.custody import project_key
 from coatcheck.errors import CoatcheckError
 from coatcheck.fates import Fate
+from coatcheck.lane import Lane
 from coatcheck.ledger import Ledger
-from coatcheck.pool import Lane, Pool
+from coatcheck.pool import Pool
 from coatcheck.returns import Desk, Resume, Returned, Returns
 from coatcheck.service_lock import hold_lock
 from coatcheck.vault import Vault

@@ -27,12 +27,12 @@ from coatcheck.errands import Errands
 from coatcheck.errors import CoatcheckError, KeyFileError, StateError
 from coatcheck.intake.folder import Doorbell
 from coatcheck.keys import ProjectKey
+from coatcheck.lane import Lane
 from coatcheck.ledger import Ledger
 from coatcheck.line import Line
 from coatcheck.monitoring import watchers
 from coatcheck.notify import Notifier
 from coatcheck.pairing import reconcile
-from coatcheck.pool import Lane
 from coatcheck.profile_file import profile_of
 from coatcheck.progress import Progress, shown
 from coatcheck.rotation import Means, Rotations

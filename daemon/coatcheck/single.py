@@ -25,6 +25,7 @@ class Companion(NamedTuple):
     said: str
 
 
+_ERRAND: Final = "single files"  # in the pool they share their turns
 DICOMDIR: Final = Companion("dicomdir", "delete dicomdir", "a DICOMDIR was set aside with the originals")
 MARKER: Final = Companion("done", "delete marker", "a marker released the Studies of its folder")
 
@@ -85,7 +86,7 @@ class SingleFile:
             raise
         level = logging.WARNING if alarms(refusal) else logging.INFO
         bench.log(level, "quarantined as %s: 1 file %s", refusal.reason.value, detail)
-        return Disposal(bench, list(zip(rows, [planned], strict=True)))
+        return Disposal(bench, list(zip(rows, [planned], strict=True)), _ERRAND)
 
     def _set_companion_aside(self) -> bool:
         """A DICOMDIR describes files by where they were dropped: it is of no use without them, and never leaves.
@@ -101,7 +102,7 @@ class SingleFile:
                 bench.vault.audit(
                     bench.project.name, who="service", action=companion.deleted, subject=subject, now=bench.utc()
                 )
-            self._disposal = Disposal(bench, [(0, planned)])
+            self._disposal = Disposal(bench, [(0, planned)], _ERRAND)
         if not self._disposal.step():
             return False
         bench.log(logging.INFO, companion.said)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from coatcheck.errors import CoatcheckError, Mistake
+from coatcheck.shares import Shares
 
 Weather = OSError | CoatcheckError
 Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
@@ -33,6 +34,7 @@ class Batch:
     crashes: int = 0
     alone: bool = False
     lost: bool = False  # with a machine, once
+    began: float = 0.0  # by a monotonic clock, in seconds
 
     @property
     def next_items(self) -> tuple[Any, ...]:
@@ -80,6 +82,10 @@ class Workshop(Protocol):
         """
 
     @property
+    def depth(self) -> int:
+        """How many batches of one errand are handed in at a time: enough that no worker has to wait for the next."""
+
+    @property
     def busy(self) -> bool:
         """Whether anything is queued or under way, but for what waits for silent folders."""
 
@@ -102,54 +108,67 @@ def weather_of(error: Exception) -> Weather:
 
 
 class Turns:
-    """Batches that wait. Projects are served in turn, and the errands of one project too: none holds up another."""
+    """Batches that wait. Projects have equal shares of the workers, and the errands of one project have too."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Hashable, OrderedDict[Hashable, deque[Batch]]] = OrderedDict()
-        self._still: dict[Hashable, OrderedDict[Hashable, deque[Batch]]] = {}  # projects that get no turn
+        self._waiting: dict[Hashable, dict[Hashable, deque[Batch]]] = {}
+        self._projects = Shares()
+        self._errands: dict[Hashable, Shares] = {}
+        self._still: set[Hashable] = set()  # projects that get no turn
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._projects)
 
     def append(self, batch: Batch) -> None:
         """Lets a batch wait behind those of its errand."""
         project, errand = batch.turn
-        errands = self._still.get(project)
-        if errands is None:
-            errands = self._waiting.setdefault(project, OrderedDict())
-        errands.setdefault(errand, deque()).append(batch)
+        errands = self._waiting.setdefault(project, {})
+        if not errands and project not in self._still:
+            self._projects.join(project)
+        if errand not in errands:
+            errands[errand] = deque()
+            self._errands.setdefault(project, Shares()).join(errand)
+        errands[errand].append(batch)
 
-    def popleft(self) -> Batch:
-        """The batch whose turn it is; its errand and its project go behind the others."""
-        project, errands = self._waiting.popitem(last=False)
-        errand, batches = errands.popitem(last=False)
-        batch = batches.popleft()
-        if batches:
-            errands[errand] = batches
+    def next(self, allowed: Callable[[Hashable], bool] = lambda project: True) -> Hashable | None:
+        """The project whose turn it is among those that are allowed one, or None."""
+        return next(filter(allowed, self._projects.in_turn()), None)
+
+    def popleft(self, project: Hashable = None) -> Batch:
+        """The next batch of a project; of the one whose turn it is, if none is named."""
+        project = project if project is not None else self._projects.first()
+        errands, shares = self._waiting[project], self._errands[project]
+        errand = shares.first()
+        batch = errands[errand].popleft()
+        shares.take(errand, len(batch.items))
+        self._projects.take(project, len(batch.items))
+        if errands[errand]:
+            shares.join(errand)
+        else:
+            del errands[errand]
         if errands:
-            self._waiting[project] = errands
+            self._projects.join(project)
+        else:
+            del self._waiting[project]
         return batch
 
     def stand_still(self, project: Hashable) -> None:
         """Gives a project no turn from now on."""
-        if project not in self._still:
-            self._still[project] = self._waiting.pop(project, OrderedDict())
+        self._still.add(project)
+        self._projects.leave(project)
 
     def stands_still(self, project: Hashable) -> bool:
         """Whether a project gets no turn."""
         return project in self._still
 
-    def next(self) -> Hashable:
-        """The project whose turn it is. There must be one."""
-        return next(iter(self._waiting))
-
     def go_on(self, project: Hashable) -> None:
         """Gives it its turns again."""
-        errands = self._still.pop(project, None)
-        if errands:
-            self._waiting[project] = errands
+        if project in self._still and project in self._waiting:
+            self._projects.join(project)
+        self._still.discard(project)
 
     def clear(self) -> None:
         """Forgets all of them."""
-        self._waiting.clear()
-        self._still.clear()
+        for known in (self._waiting, self._errands, self._still):
+            known.clear()
+        self._projects = Shares()

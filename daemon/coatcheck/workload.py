@@ -10,8 +10,9 @@ from coatcheck import worker
 from coatcheck.batches import Batches
 from coatcheck.deid.content import cleans
 from coatcheck.deid.profile import Profile
+from coatcheck.lane import Lane
 from coatcheck.model import Arrival, Instance, Refusal, Staged, Unready
-from coatcheck.pool import Crashed, Lane
+from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
 from coatcheck.transform import transform
 
@@ -62,7 +63,7 @@ class Workload:
                 seconds.append(one)
             else:
                 first[one.sop_uid] = one
-        self._batches = Batches(pool)
+        self._batches = Batches(pool, context.job.ticket)
         self._batches.add(transform, context, list(first.values()), self._transformed, size=BATCH)
         self._batches.add(worker.digest, context, seconds, self._digested, size=BATCH)
 

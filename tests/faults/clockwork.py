@@ -8,9 +8,10 @@ from coatcheck.bench import Bench
 from coatcheck.config import load
 from coatcheck.intake.folder import Doorbell
 from coatcheck.keys import key_path, read_key
+from coatcheck.lane import Lane
 from coatcheck.ledger import Ledger
 from coatcheck.line import Line
-from coatcheck.pool import Lane, Pool
+from coatcheck.pool import Pool
 from coatcheck.profile_file import profile_of
 from coatcheck.vault import Vault
 from tests.acceptance.house import House

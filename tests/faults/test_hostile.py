@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from coatcheck.batches import Again, Batches
+from coatcheck.lane import Lane
 from coatcheck.limits import ADDRESS_SPACE
 from coatcheck.model import Refusal
-from coatcheck.pool import Crashed, Lane, Pool
+from coatcheck.pool import Crashed, Pool
 from coatcheck.reasons import Reason
 from tests.acceptance import studies
 from tests.acceptance.house import House, tree, wait_until

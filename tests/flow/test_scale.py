@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from coatcheck import pieces
 from coatcheck.config import load
 from coatcheck.deid import pseudonyms
 from coatcheck.keys import key_path, read_key
 from coatcheck.ledger import LedgerReader
 from coatcheck.pairing import reconcile
 from coatcheck.vault import Kind, Vault
+from coatcheck.workload import BATCH
 from scripts import make_history
 from tests.acceptance import studies
 from tests.acceptance.house import House
@@ -21,6 +23,7 @@ from tests.faults.clockwork import Clockwork
 
 YOUNG, OLD = 100, 500  # Studies
 FILES = 10
+SMALL = 50  # Studies
 NOW = "2026-11-21T10:00:00.000Z"
 # `deliveries` is gone through from its end, for one row; the others have a few rows, however long the service runs.
 HARMLESS = frozenset({"CONSTANT", "deliveries", "errors", "audit", "audit_anchor", "sqlite_sequence", "restored"})
@@ -120,3 +123,44 @@ def test_status_and_redeem_cost_what_they_did_on_the_first_day(houses: tuple[Hou
         early, late = look(young), look(old)
         assert early.scans() | late.scans() == set()
         assert late.rounds <= 1.1 * early.rounds + 2
+
+
+def test_small_studies_are_held_up_by_one_batch_of_a_large_one(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    for number in range(6 * BATCH):
+        house.drop(f"a-large-one/IM{number}", studies.instance(1, number))
+    for study in range(SMALL):
+        for number in range(2):
+            house.drop(f"small/{study}/IM{number}", studies.instance(100 + study, number, patient=f"P{study}"))
+    work = Clockwork(house)
+    work.pass_time(600, lambda: work.ledger.counts("lung").studies == SMALL)
+    [large] = [job for job in work.line._pieces.jobs if job.instances > 2]
+    assert work.ledger.counts("lung").studies == SMALL
+    assert len(large.results.staged) <= BATCH
+    work.pass_time(600, lambda: not work.line.pending)
+    assert work.ledger.counts("lung").studies == SMALL + 1
+    work.stop()
+
+
+def test_studies_begin_beside_others_only_where_there_is_room_for_their_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path / "house")
+    size = len(studies.instance(1, 1))
+    for study in range(7):
+        for number in range(1 if study else 9):  # the first is larger than the limit, and goes on alone
+            house.drop(f"{study}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
+    monkeypatch.setattr(pieces, "STAGED", 3 * size)
+    work = Clockwork(house)
+    most, largest = 0, 0
+
+    def delivered() -> bool:
+        nonlocal most, largest
+        at_once = [job.instances for job in work.line._pieces._begun if job.phase in pieces._HOLDING]
+        most, largest = max(most, *at_once, 0), max(largest, *(sum(at_once) for _ in at_once if max(at_once) == 1), 0)
+        assert len(at_once) == 1 or sum(at_once) <= 3
+        return work.ledger.counts("lung").studies == 7
+
+    work.pass_time(600, delivered)
+    assert (most, largest) == (9, 3)
+    work.stop()

@@ -10,7 +10,8 @@ import pytest
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.knock import Knock
-from coatcheck.pool import Lane, Pool
+from coatcheck.lane import Lane
+from coatcheck.pool import Pool
 from tests.acceptance.house import wait_until
 
 

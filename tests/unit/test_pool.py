@@ -9,7 +9,8 @@ from typing import Any
 
 from coatcheck.batches import Batches
 from coatcheck.errors import CoatcheckError, Mistake
-from coatcheck.pool import Lane, Pool
+from coatcheck.lane import Lane
+from coatcheck.pool import Pool
 from tests.acceptance.house import descendants, wait_until
 
 
@@ -18,8 +19,8 @@ def noted(order: list[str], name: str, items: Sequence[Any]) -> list[Any]:
     return list(items)
 
 
-def work_all(pool: Pool) -> None:
-    while pool.busy:
+def work_all(pool: Pool, *errands: Batches) -> None:
+    while [one for one in errands if not one.step()] or pool.busy:
         pool.collect()
 
 
@@ -33,10 +34,9 @@ def hand_in(lane: Lane, order: list[str], name: str, count: int) -> Batches:
 def test_projects_take_turns_however_long_the_queue_of_one_is() -> None:
     pool, order = Pool("inline", 1, lambda: None), list[str]()
     lung, other = Lane(pool), Lane(pool)
-    hand_in(lung, order, "lung", 500)
-    hand_in(other, order, "other", 1)
+    errands = [hand_in(lung, order, "lung", 500), hand_in(other, order, "other", 1)]
 
-    work_all(pool)
+    work_all(pool, *errands)
 
     assert order.index("other") == 1
     assert len(order) == 501
@@ -45,12 +45,23 @@ def test_projects_take_turns_however_long_the_queue_of_one_is() -> None:
 def test_studies_of_a_project_take_turns_too() -> None:
     pool, order = Pool("inline", 1, lambda: None), list[str]()
     lane = Lane(pool)
-    for study in ("a", "b", "c"):
-        hand_in(lane, order, study, 3 if study == "a" else 1)
+    errands = [hand_in(lane, order, study, 3 if study == "a" else 1) for study in ("a", "b", "c")]
 
-    work_all(pool)
+    work_all(pool, *errands)
 
     assert order == ["a", "b", "c", "a", "a"]
+
+
+def test_a_few_batches_of_an_errand_are_open_at_a_time_however_many_it_has() -> None:
+    pool, order = Pool("inline", 3, lambda: None), list[str]()
+    lane = Lane(pool)
+    large = hand_in(lane, order, "large", 500)
+    most = 0
+    while not large.step():
+        most = max(most, lane.under_way)
+        pool.collect()
+    assert len(order) == 500
+    assert most == lane.depth == 8
 
 
 def test_an_exception_that_nobody_expected_is_a_fault_of_its_batch_and_quotes_no_value() -> None:
@@ -126,3 +137,32 @@ def test_a_worker_that_dies_while_it_stands_aside_is_no_loss(tmp_path: Path) -> 
 
 def has_a_worker() -> bool:
     return len(descendants(os.getpid())) > 2  # beside the fork server and its tracker
+
+
+def test_a_project_whose_batches_take_long_leaves_a_worker_free_for_others(tmp_path: Path) -> None:
+    now = [0.0]
+    pool, done = Pool("processes", 2, lambda: None, clock=lambda: now[0]), list[Any]()
+    slow, other = Lane(pool), Lane(pool)
+
+    def hand(lane: Lane, name: str, batches: int) -> None:
+        for _ in range(batches):
+            lane.submit(waits_for, tmp_path / name, [name], done.extend, done.append)
+
+    def collected(*names: str) -> bool:
+        pool.collect()
+        return sorted(done) == sorted(names)
+
+    (tmp_path / "early").touch()
+    hand(other, "early", 1)
+    wait_until(lambda: collected("early"), "the other project had something to do lately")
+    hand(slow, "slow", 1)
+    now[0] += 10.0
+    (tmp_path / "slow").touch()
+    wait_until(lambda: collected("early", "slow"), "a batch that took long")
+    hand(slow, "slower", 4)
+    hand(other, "early", 1)
+    wait_until(lambda: collected("early", "early", "slow"), "the other project is not held up")
+    assert slow.under_way == 4
+    (tmp_path / "slower").touch()
+    wait_until(lambda: collected("early", "early", "slow", *["slower"] * 4), "all of it is done")
+    pool.stop()

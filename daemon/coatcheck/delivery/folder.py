@@ -62,6 +62,15 @@ class Presence:
             return 0
 
 
+def free_bytes(outbox: Path) -> int:
+    """The room that its disk has for us; 0 where that cannot be told now."""
+    try:
+        disk = os.statvfs(outbox)
+    except OSError:
+        return 0
+    return disk.f_bavail * disk.f_frsize
+
+
 def staging_folder(outbox: Path, ticket: str, delivery_id: int) -> Path:
     """What one delivery has in staging. Its results are made in :func:`results_folder`."""
     return outbox / STAGING / f"{ticket}-{delivery_id}"

@@ -16,6 +16,7 @@ from coatcheck.intake.scan import FolderId, Listing, prune_empty, scan
 
 _PERIOD: Final[dict[Mode, float]] = {"events": 30.0, "polling": 2.0}  # seconds between full listings
 _SHARE_OF_TIME: Final = 20  # listing may take one part in so many of the time
+_RUNG_SHARE_OF_TIME: Final = 10  # and one in so many where something rings
 _CALM_AFTER: Final = 60.0  # seconds without anything new, after which it may be listed more rarely:
 _CALM_SHARE_OF_TIME: Final = 5000  # so that many inboxes with many files cost next to nothing
 _CALM_LONGEST: Final = 120.0
@@ -81,7 +82,7 @@ class Inbox:
     def next_look(self, settle_due: float | None) -> float:
         """When to list it next. ``settle_due`` is when a file that waits has to be looked at again."""
         times = [self.looked + self.period]
-        gap = max(_GAP, 2 * self.cost)
+        gap = max(_GAP, _RUNG_SHARE_OF_TIME * self.cost)
         if self.rung:
             times.append(self.looked + gap)
         if settle_due is not None:

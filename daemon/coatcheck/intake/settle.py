@@ -45,6 +45,7 @@ class Settle:
     """
 
     def __init__(self, file_settle: float) -> None:
+        self._next: float | None = None  # when the first of those that wait may be whole, if it is known
         self.news = False  # whether any file of the last listing was new, or another than before
         self._file_settle = file_settle
         self._waiting: dict[str, _Wait] = {}
@@ -69,6 +70,7 @@ class Settle:
         """
         self._follow(root)
         self.news = False
+        self._next = None
         settled = [(path, mark) for path, mark in listing.items() if self._is_settled(path, mark, now)]
         if len(self._waiting) + len(self._taken) > len(listing) or self._returned:
             self._forget_absent(listing, unseen)
@@ -88,6 +90,7 @@ class Settle:
         if before is not None:
             delay = max(delay, min(2 * before.delay, RETRY_LONGEST))
         first_seen = now if before is None else before.first_seen
+        self._next = None
         self._returned[path] = _Returned(first_seen, delay)
         self._waiting[path] = _Wait(mark, now + delay, first_seen)
 
@@ -114,7 +117,9 @@ class Settle:
         """Return when the next file may be whole (``now`` if that has passed), or None if no file waits."""
         if not self._waiting:
             return None
-        return max(now, min(wait.due for wait in self._waiting.values()))
+        if self._next is None:  # Thousands may wait, and it is asked at each turn of the loop.
+            self._next = min(wait.due for wait in self._waiting.values())
+        return max(now, self._next)
 
     def _is_settled(self, path: str, mark: Fingerprint, now: float) -> bool:
         if self._taken.get(path) == mark:
