@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
@@ -28,16 +30,33 @@ class Progress:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bars = Progress(*columns, console=Console(file=self._stream), transient=not self._once)
+            console = Console(file=self._stream)
+            if console.is_dumb_terminal:
+                return self
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("files"),
+                TimeElapsedColumn(),
+            )
+            self._bars = Progress(*columns, console=console, transient=not self._once)
             self._bars.start()
+            self._log_to(sys.stderr, instead_of=self._stream)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bars is not None:
+            self._log_to(self._stream, instead_of=sys.stderr)
             self._bars.stop()
+
+    def _log_to(self, stream: TextIO, *, instead_of: TextIO) -> None:
+        """Log lines go through rich's stand-in for stderr while there are bars: they stand above them, whole."""
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is instead_of:
+                handler.setStream(stream)
 
     def update(self, lines: Mapping[str, Line]) -> None:
         """Shows how far each project is."""

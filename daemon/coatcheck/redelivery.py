@@ -7,6 +7,7 @@ delivery, which the next start abandons, or a staged one, which it releases: it 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from coatcheck.job import Phase, StudyJob
 from coatcheck.ledger import Note, StudyRow
 from coatcheck.model import Arrival, Identity, Instance, Refusal, Study
 from coatcheck.pool import Crashed
+from coatcheck.putting import UNPACKED
 from coatcheck.reasons import Reason
 from coatcheck.whereabouts import Finder, Found
 
@@ -174,8 +176,7 @@ class Reprocess:
         kept = [fate for fate in fates if fate.file.fate is Fate.ARCHIVE]
         found = [one for one in Finder(archive).find(self._ticket, kept) if one.fingerprint is not None]
         if not found:
-            deleted = any(fate.file.fate is Fate.DELETE for fate in fates)
-            return "its originals were deleted after delivery" if deleted else "its originals left the archive"
+            return _why_none([fate.file for fate in fates if fate.file.fate is Fate.DELETE])
         self._dropped = {one.place: one.dropped for one in found}
         context = worker.Reading(inbox=archive)
         reading.add(worker.examine, context, list(_arrivals(bench.project.name, found)), self._read, size=_BATCH)
@@ -222,6 +223,15 @@ class Reprocess:
         delivered = self._bench.ledger.delivered_uids(row.id)
         left = delivered - {uid(secret, one) for one in found}
         return f"{len(left)} of its {len(delivered)} originals are not in the archive" if left else ""
+
+
+def _why_none(away: Sequence[PlannedFile]) -> str:
+    """Why no original lies in the archive by itself; ``away`` are those that are not to lie there."""
+    ours = re.compile(rf"{UNPACKED}/\w+")  # with a number of ours, and no word of those who dropped it
+    packed = next((file.destination for file in away if ours.fullmatch(file.destination)), "")
+    if packed:
+        return f"its originals lie packed in {packed} of the archive: drop that again"
+    return "its originals were deleted after delivery" if away else "its originals left the archive"
 
 
 def _arrivals(project: str, found: Iterable[Found]) -> Iterable[Arrival]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import zipfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,19 @@ def test_deleted_and_missing_originals_are_told_and_nothing_comes_out(house: Hou
         db.execute("UPDATE files SET fate = 'delete'")
     assert reprocess(house, expect=1)["problem"] == "its originals were deleted after delivery"
     assert len(house.deliveries()) == 1
+
+
+def test_what_came_packed_is_told_where_it_lies(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    with zipfile.ZipFile(house.root / "Doe^Jane.zip", "w") as packed:
+        packed.writestr("Doe/1", studies.instance(1, 1))
+    house.drop("Doe^Jane.zip", (house.root / "Doe^Jane.zip").read_bytes())
+    house.deliver()
+
+    problem = reprocess(house, expect=1)["problem"]
+
+    [folder] = (house.archive / "unpacked").iterdir()
+    assert problem == f"its originals lie packed in unpacked/{folder.name} of the archive: drop that again"
 
 
 def test_an_original_that_is_not_what_was_delivered_ends_it(house: House) -> None:

@@ -66,6 +66,22 @@ def test_a_watched_status_stays_in_its_place_and_ends_well_with_ctrl_c(house: Ho
     assert b"Traceback" not in said
 
 
+def test_a_run_on_a_terminal_has_a_bar_and_every_line_of_the_log_is_whole(house: House) -> None:
+    for number in range(1, 4):
+        house.drop(f"more/{number}", studies.instance(1 + number, 1))
+
+    said, code = on_a_terminal(house, "run", "--once", until=b"3/3", COLUMNS="100")
+
+    lines = [line.strip() for line in re.split(r"\r|\n", _ESCAPE.sub("", said.decode()))]
+    logged = [line for line in lines if "delivered: 1 instances" in line]
+    assert code == 0
+    assert len(logged) == 3
+    assert all(
+        re.fullmatch(r"\S+Z info lung \S+: delivered: 1 instances, 0 duplicates, 0 refused", one) for one in logged
+    )
+    assert any(line.startswith("lung ") and "3/3 files" in line for line in lines)
+
+
 def test_a_watched_status_is_plain_where_there_is_no_terminal(house: House) -> None:
     command = [sys.executable, "-m", "coatcheck", "--config", str(house.config), "status", "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as process:
