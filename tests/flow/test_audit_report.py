@@ -156,6 +156,13 @@ def test_a_cell_is_no_formula_for_a_spreadsheet(house: House, tmp_path: Path) ->
     assert [row["why"] for row in rows if row["why"]] == [f"'{WHY}"] * 4
 
 
+def test_what_coatcheck_notes_itself_is_no_reason_of_a_person(house: House) -> None:
+    assert command(house, "quarantine", "drop", "--project", "lung", "--all", "--yes").code == 0
+
+    (row,) = as_json(house)["asked"]
+    assert (row["action"], row["what"], row["why"]) == ("quarantine drop", "1", "")
+
+
 def test_what_is_sealed_of_other_rows_is_never_told(house: House) -> None:
     """A path is the subject of the row that a deleted DICOMDIR leaves."""
     key = read_key(house.root / "keys" / "lung.key", None)

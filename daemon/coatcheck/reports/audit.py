@@ -25,6 +25,7 @@ REPORTED: Final = "audit report"
 LOOK_UPS: Final = ("redeem", "mapping export")
 SEALED: Final = "sealed: the key is not at hand"
 _ELSEWHERE: Final = "a value that no delivered Study has"
+_OWN_REASONS: Final = ("quarantine", "reprocess")  # which note numbers of refusals, or a ticket with its profile
 _OPEN_SUBJECTS: Final = ("key rotate",)  # whose subject is coatcheck's own text; others may be paths
 
 _DELIVERED: Final = """
@@ -141,6 +142,8 @@ def _asked(row: AuditRow, look: Callable[..., list[sqlite3.Row]]) -> Asked:
     why = row.reason or ""
     if row.sealed:
         what, why = SEALED, SEALED
+    elif row.action.startswith(_OWN_REASONS):
+        what, why = why, ""
     return Asked(at=row.at, project=row.project, who=row.who, action=row.action, what=what, why=why)
 
 
