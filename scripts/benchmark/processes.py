@@ -15,6 +15,7 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOKS = 0.05  # seconds between two looks at the memory
+_SHARE = 15  # times as long as a look works: what is looked at has the same cores
 _PATIENCE = 10.0  # seconds in which what was left behind must end
 
 Command = Sequence[str | Path]
@@ -77,9 +78,12 @@ class Watched:
         self.pss = self.largest = 0.0
 
     def _look(self) -> None:
-        while not self._ended.wait(_LOOKS):
+        rest = _LOOKS
+        while not self._ended.wait(rest):
+            begun = time.thread_time()
             pss, largest = self.memory()
             self.pss, self.largest = max(self.pss, pss), max(self.largest, largest)
+            rest = max(_LOOKS, _SHARE * (time.thread_time() - begun))
 
     def stop(self) -> Used | None:
         """Asks for the end, and waits for it; None where it was waited for before."""
