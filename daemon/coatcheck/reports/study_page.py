@@ -95,7 +95,8 @@ class StudyReport:
 
     def _sections(self) -> Iterator[Section]:
         yield _deliveries(self.study.deliveries)
-        yield _contents(self.study)
+        if self.study.sop_classes:
+            yield _contents(self.study)
         if self.study.set_aside:
             yield _set_aside(self.study)
         parts = [(work, "" if len(self.works) == 1 else f", {_parts(work)}") for work in self.works]
@@ -153,7 +154,7 @@ def _deliveries(deliveries: Sequence[Delivered]) -> Section:
 def _contents(study: Study) -> Section:
     rows = tuple((_class_name(one.uid), one.series, one.instances) for one in study.sop_classes)
     table = Table(head=("SOP Class", "Series", "Instances"), rows=rows)
-    return Section(title="What was delivered", table=table if rows else None)
+    return Section(title="What was delivered", table=table)
 
 
 def _set_aside(study: Study) -> Section:
