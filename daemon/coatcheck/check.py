@@ -14,11 +14,13 @@ from typing import Final, Literal
 from coatcheck.check_unit import credential
 from coatcheck.config import Config, Problem, Project
 from coatcheck.config_overlap import find_overlaps, used_paths
+from coatcheck.converter import dcm2niix
 from coatcheck.custody import refuse_destroyed, vouch_for
 from coatcheck.errors import CoatcheckError, InboxFault, KeyFileError, StateError
 from coatcheck.installed_unit import Installed
 from coatcheck.intake.folder import file_system
 from coatcheck.keys import key_path, read_key
+from coatcheck.layout import ORIGINAL
 from coatcheck.problems import ConfigError, in_reading_order
 
 _PREFIX: Final = ".coatcheck-check-"  # a leading dot: an inbox leaves such names alone
@@ -40,6 +42,7 @@ def check(config: Config, credentials: Path | None, installed: Installed | None 
         problems += _folders(config, project)
         problems += _key(config, project, credentials, installed)
         problems += _profile(config, project)
+        problems += _outputs(config, project)
         problems += _notes(config, project)
     return list(in_reading_order(problems))
 
@@ -169,6 +172,24 @@ def _profile(config: Config, project: Project) -> Iterator[Problem]:
         yield from error.problems
     except CoatcheckError as error:
         yield _problem(config, ("projects", project.name, "profile"), error.what, error.hint)
+
+
+def _outputs(config: Config, project: Project) -> Iterator[Problem]:
+    """What is made beside the results, and what names they get."""
+    key = ("projects", project.name)
+    if project.arranged.name == ORIGINAL:
+        what = "puts the names that were dropped into the outbox: a leak, unless they are harmless"
+        hint = (
+            "only names in which this Study's own identity is found become UIDs; the other layouts know new values only"
+        )
+        yield _problem(config, (*key, "layout"), what, hint, "note")
+    if project.nifti and dcm2niix() is None:
+        hint = "install `coatcheck[nifti]`, or write `nifti: no`"
+        yield _problem(config, (*key, "nifti"), "needs the program dcm2niix, which is not installed", hint)
+    command = project.after_delivery.command[0] if project.after_delivery is not None else "/"
+    if not os.access(command, os.X_OK):
+        hint = "name a program that the service's user may run, with its whole path"
+        yield _problem(config, (*key, "after_delivery"), "the command is not there or cannot be run", hint)
 
 
 def _notes(config: Config, project: Project) -> Iterator[Problem]:

@@ -12,13 +12,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from coatcheck.config_choice import Rules
 from coatcheck.config_cluster import Members, Where
-from coatcheck.config_subjects import Hashed, Subjects
+from coatcheck.config_outputs import (
+    COMMAND_WRITTEN,
+    LAYOUT_WRITTEN,
+    RECEIPT_WRITTEN,
+    AfterDelivery,
+    after_delivery_of,
+    layout_of,
+    output_misfits,
+    receipt_of,
+)
+from coatcheck.config_subjects import Flag, Hashed, Subjects
 from coatcheck.config_values import folder, is_variable, wrong
 from coatcheck.config_watching import Metrics, Notify
+from coatcheck.layout import SHIPPED, Layout
 from coatcheck.problems import Place, nearest
 from coatcheck.units import DURATION, parse_duration
 
 FOLDERS: Final = ("inbox", "outbox", "quarantine", "archive")
+MEDIA: Final = Layout(name="media", folder=SHIPPED["media"][0], file=SHIPPED["media"][1], extension="none")
 _MOST_DAYS: Final = 36500
 _MOST_WORKERS: Final = 1024
 _MARKER: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -152,6 +164,22 @@ class Project(BaseModel):
         "auto"
     )
 
+    layout: Annotated[Layout, BeforeValidator(layout_of), WithJsonSchema(LAYOUT_WRITTEN)] = Layout()  # after variables
+    dicomdir: Flag = False
+    receipt: Annotated[
+        Literal["no", "yes", "checksums"], BeforeValidator(receipt_of), WithJsonSchema(RECEIPT_WRITTEN)
+    ] = "no"
+    zip: Flag = False
+    nifti: Flag = False
+    after_delivery: Annotated[
+        AfterDelivery | None, BeforeValidator(after_delivery_of), WithJsonSchema(COMMAND_WRITTEN)
+    ] = None
+
+    @property
+    def arranged(self) -> Layout:
+        """The layout in force: a DICOMDIR can only name files of ``media``."""
+        return MEDIA if self.dicomdir else self.layout
+
     @property
     def folders(self) -> dict[str, Path]:
         """Its folders by their settings: inbox, outbox, quarantine, and archive if it has one."""
@@ -163,6 +191,7 @@ def misfits(values: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
     """Settings that are right alone and wrong together: the key, what is wrong with it, and a hint."""
     if values.get("originals", "archive") == "archive" and values.get("archive") is None:
         yield "archive", "is missing", "name a folder for the originals, or write `originals: delete`"
+    yield from output_misfits(values)
     with suppress(ValueError):  # a wrong duration was named already
         settle = parse_duration(values.get("study_settle", "60s"))
         if parse_duration(values.get("study_longest_wait", "6h")) < settle:

@@ -72,7 +72,7 @@ def _file(value: object, info: ValidationInfo) -> Path:
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     """A part of a setting, in which a key that is not known is told with the nearest one that is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,7 +95,7 @@ class _Part(BaseModel):
         return values
 
 
-class Spelling(_Part):
+class Spelling(Part):
     """Which differences between two Patient IDs do not count."""
 
     ignore_case: Flag = Field(default=False, description="Whether `abc` and `ABC` are one patient.")
@@ -126,7 +126,7 @@ class Spelling(_Part):
         return unicodedata.normalize("NFC", text.casefold()) if self.ignore_case else text
 
 
-class Hashed(_Part):
+class Hashed(Part):
     """A subject is a keyed function of the Patient ID."""
 
     kind: Literal["hashed"] = Field(default="hashed", description="A keyed function of the Patient ID.")
@@ -136,7 +136,7 @@ class Hashed(_Part):
         return self.kind  # as it is written
 
 
-class Sequential(_Part):
+class Sequential(Part):
     """Subjects are numbered in the order in which patients are first seen. More digits are taken where need be."""
 
     kind: Literal["sequential"] = Field(default="sequential", description="Numbers, in the order of first sight.")
@@ -152,7 +152,7 @@ class Sequential(_Part):
         return f"{self.prefix}{number:0{self.digits}d}"
 
 
-class Listed(_Part):
+class Listed(Part):
     """Subjects stand in a CSV file. ``entries`` is what it held when the configuration was loaded, by normalised ID."""
 
     kind: Literal["list"] = Field(default="list", description="Subjects stand in a CSV file.")
@@ -169,7 +169,7 @@ class Listed(_Part):
 
 
 def _subjects(value: object, info: ValidationInfo) -> object:
-    if isinstance(value, _Part):  # from code
+    if isinstance(value, Part):  # from code
         return value
     content = {"kind": value} if isinstance(value, str) else value
     hint = "write `subjects: hashed`, or below `subjects:` a `kind:` with its settings"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from coatcheck import putting, quarantine, subjects, worker
+from coatcheck import outputs, putting, quarantine, subjects, worker
 from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.deid import pseudonyms
@@ -163,8 +163,8 @@ class StudyJob:
         if not self.results.staged:
             return Phase.RECORDING
         self._sealing = Batches(self._bench.pool, self.ticket)
-        results = frozenset(f"{one.series_uid}/{one.sop_uid}.dcm" for one in self.results.staged)
-        self._sealing.add(outbox.seal, results, [self._staging], self._sealed, size=1)
+        how = outputs.sealing(self._bench, self._job, self._row(), self.results)
+        self._sealing.add(*how, [self._staging], self._sealed, size=1)
         return Phase.SEALING
 
     def _judged(self) -> tuple[Reason, str] | None:
@@ -228,13 +228,12 @@ class StudyJob:
             self._report("nothing new")
             return Phase.DISPOSING
         study = self._row()
-        number, self._folder = outbox.folder_name(
-            bench.project.outbox, study.subject, study.study_uid, bench.ledger.next_number(study.id)
-        )
+        number, self._folder = outputs.folder_of(bench, self._whole, study)
         bench.ledger.stage(
             delivery_id,
             number=number,
             folder=self._folder,
+            layout=outputs.words(bench.project),
             staged=results.staged,
             duplicates=results.duplicates,
             refused=results.refused,
@@ -265,9 +264,10 @@ class StudyJob:
         bench = self._bench
         if not outbox.release(bench.project.outbox, self._staging, self._folder):
             return self._repeat()
-        bench.ledger.release(self._job.delivery_id, bench.utc())
+        bench.ledger.release(self._job.delivery_id, bench.utc(), command=bench.project.after_delivery is not None)
         outbox.forget(self._staging)
         self._report("delivered")
+        outputs.tell(bench, self._whole, self.ticket)
         return Phase.DISPOSING
 
     def _refuse(self) -> Phase:
@@ -294,8 +294,7 @@ class StudyJob:
         return Phase.ENDED
 
     def _report(self, what: str) -> None:
-        results = self.results
-        counts = (len(results.staged), len(results.duplicates), len(results.refused))
+        counts = tuple(map(len, (self.results.staged, self.results.duplicates, self.results.refused)))
         self._bench.log(logging.INFO, f"{what}: %d instances, %d duplicates, %d refused", *counts, ticket=self.ticket)
-        for reason, files in sorted(Counter(one.reason for one in results.refused).items()):
+        for reason, files in sorted(Counter(one.reason for one in self.results.refused).items()):
             self._bench.log(logging.WARNING, "quarantined as %s: %d files", reason.value, files, ticket=self.ticket)

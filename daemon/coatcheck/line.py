@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any, Final
 
 from coatcheck import worker
+from coatcheck.after_delivery import Commands
 from coatcheck.assembly import Assembly
 from coatcheck.bench import Bench
 from coatcheck.choice import Choice
 from coatcheck.deid import pseudonyms
-from coatcheck.delivery.folder import Presence
+from coatcheck.delivery.presence import Presence
 from coatcheck.gathering import Gathering
 from coatcheck.inflow import Inflow
 from coatcheck.intake.folder import Doorbell
@@ -66,10 +67,12 @@ class Line:
         project = bench.project
         self._choice = Choice(include=project.include, exclude=project.exclude, marker=project.done_marker)
         self._pieces = Pieces(bench, self._work_weather)
+        self._commands = Commands(bench)
         self._recovered = False
 
     def tick(self, now: float) -> None:
         """Does what can be done now. An inbox that is out of reach does not hold up what was taken from it."""
+        self._work_weather.attempt("commands", partial(self._commands.step, now, deliveries=any(self._pieces)), now)
         if self._idle(now) or not self.answers(now):
             return
         self._work_weather.attempt(_LINE, partial(self._work, now), now)
@@ -135,7 +138,7 @@ class Line:
             self.quarantined += piece.refusal is not None and alarms(piece.refusal)
             self.finished += 1
             return
-        self.inbox.rung = True
+        self.inbox.rung = self._commands.rung = True
         if isinstance(piece, StudyJob):
             for one in piece.results.given_back:
                 self._inflow.give_back(one, now)
@@ -148,7 +151,7 @@ class Line:
         """When :meth:`tick` has something to do again, if the pool and the doorbell are silent."""
         if self.knock.silent:
             return max(self._work_weather.until(_ANSWER), now + AGAIN)
-        times = [again] if (again := self._work_weather.next_try(now)) is not None else []
+        times = [one for one in (self._work_weather.next_try(now), self._commands.next_call(now)) if one is not None]
         times += [now] if self._news else []
         if self._recovered:
             times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
@@ -159,7 +162,7 @@ class Line:
     @property
     def faults(self) -> list[Fault]:
         """What is in the way now."""
-        kinds = (self._inbox_weather, self._work_weather, self._inflow.weather)
+        kinds = (self._inbox_weather, self._work_weather, self._inflow.weather, self._commands)
         return list(dict.fromkeys(fault for kind in kinds for fault in kind.faults))
 
     @property
@@ -179,7 +182,7 @@ class Line:
         work = self._work_weather
         if max(work.failures(_ANSWER), work.failures(_LINE), work.failures(_OUTBOX)) >= _PATIENCE:
             return True
-        if 0 < work.failures(_READING) < _PATIENCE:
+        if self._commands.busy or 0 < work.failures(_READING) < _PATIENCE:
             return False
         failed = self._inbox_weather.failures(_LISTING)
         listed = failed >= _PATIENCE or (self.ready and not failed and not self.inbox.rung)
@@ -224,6 +227,7 @@ class Line:
     def stop(self) -> None:
         """Leaves what is not staged yet, to be repeated at the next start."""
         self.inbox.stop()
+        self._commands.stop()
         for job in self._pieces.jobs if not self.knock.silent else ():
             job.give_up()
         self._pieces.clear()
@@ -254,14 +258,12 @@ class Line:
         """A file was read: it is an Instance, set aside, a companion of Studies, or it has to settle again."""
         if isinstance(result, Instance):
             self._gathering.add(result, settled)
-        elif isinstance(result, Refusal):
-            self._refuse(result)
+        elif isinstance(result, Refusal | Crashed):
+            self._refuse(result if isinstance(result, Refusal) else Refusal(arrival=arrival, reason=Reason.CRASHED))
         elif isinstance(result, Directory):
             self._put_away(arrival, DICOMDIR)
         elif isinstance(result, Packed):
             self._inflow.spool.add(arrival)
-        elif isinstance(result, Crashed):
-            self._refuse(Refusal(arrival=arrival, reason=Reason.CRASHED))
         elif isinstance(result, Unready):
             self._inflow.give_back(result, self._clock())
 

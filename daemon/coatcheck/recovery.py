@@ -107,7 +107,7 @@ def _release(bench: Bench, row: DeliveryRow) -> bool:
     if row.folder is None or not outbox.release(bench.project.outbox, staging, row.folder):
         _abandon(bench, row, Note.FAULT)
         return False
-    bench.ledger.release(row.id, bench.utc())
+    bench.ledger.release(row.id, bench.utc(), command=bench.project.after_delivery is not None)
     outbox.forget(staging)
     bench.log(logging.INFO, "delivered: %d instances", row.instances - row.duplicates - row.refused, ticket=row.ticket)
     return True

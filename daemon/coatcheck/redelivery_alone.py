@@ -11,7 +11,7 @@ from coatcheck.audit_trail import anchor
 from coatcheck.bench import Bench
 from coatcheck.config import Config, Project
 from coatcheck.custody import project_key
-from coatcheck.delivery.folder import Presence
+from coatcheck.delivery.presence import Presence
 from coatcheck.errors import CoatcheckError
 from coatcheck.job import StudyJob
 from coatcheck.lane import Lane

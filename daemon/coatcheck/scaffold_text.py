@@ -87,6 +87,18 @@ profile: research
 # release: auto
 # Images that are likely to have text burned in, and that nobody has looked at: quarantine or allow.
 # pixel_risk: quarantine
+# Which names results get: subject-study, flat, series, date-class, media, original, or templates of your own.
+# layout: subject-study
+# Whether a DICOMDIR is made for each delivery, in the layout media.
+# dicomdir: no
+# Whether each delivery has a receipt in .receipts of the outbox: no, yes, or checksums, with the digest of each file.
+# receipt: no
+# Whether the files of a delivery lie in one zip in its folder.
+# zip: no
+# Whether NIfTI files are made too, by dcm2niix: see the extra nifti.
+# nifti: no
+# A command to run after each delivery, as a list of words; {folder}, {ticket}, {subject} and others are filled in.
+# after_delivery: null
 # How the inbox is watched: events, polling, or auto to choose by its file system.
 # watch: auto
 """

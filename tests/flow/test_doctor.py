@@ -391,7 +391,7 @@ def test_work_that_a_running_service_has_forgotten_is_found(running: House) -> N
     change(
         running,
         "INSERT INTO deliveries SELECT 900, study_id, NULL, 'open', profile, profile_digest, NULL, 1, 0, 0, 0,"
-        " '2020-01-01T00:00:00.000Z', '2020-01-01T00:00:00.000Z', edition, NULL FROM deliveries WHERE id = 1",
+        " '2020-01-01T00:00:00.000Z', '2020-01-01T00:00:00.000Z', edition, NULL, '' FROM deliveries WHERE id = 1",
     )
     change(
         running,

@@ -45,6 +45,7 @@ DOCUMENTS = (
     "systemd/README.md",
     "systemd/CLUSTER.md",
     "scripts/BENCH.md",
+    "systemd/DELIVERY.md",
     "systemd/RUNNING.md",
     "systemd/DROPPING.md",
     "profiles/MOVING.md",
@@ -98,6 +99,8 @@ def test_every_setting_has_a_row_with_its_default(name: str) -> None:
         assert shown == ""
     elif isinstance(field.default, float):
         assert parse_duration(shown) == field.default
+    elif isinstance(field.default, bool):
+        assert shown == ("yes" if field.default else "no")
     else:
         assert shown == (str(list(field.default)) if isinstance(field.default, tuple) else str(field.default))
 

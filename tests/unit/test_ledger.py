@@ -461,7 +461,17 @@ def applied(path: Path) -> list[tuple[str, str]]:
 def test_migrations_run_once(path: Path) -> None:
     Ledger.open(path).close()
     first = applied(path)
-    assert [name.split("_")[0] for name, _ in first] == ["m001", "m002", "m003", "m004", "m005", "m006", "m007", "m008"]
+    assert [name.split("_")[0] for name, _ in first] == [
+        "m001",
+        "m002",
+        "m003",
+        "m004",
+        "m005",
+        "m006",
+        "m007",
+        "m008",
+        "m009",
+    ]
     Ledger.open(path).close()
     assert applied(path) == first
 

@@ -15,13 +15,15 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.files import file_system, make_durable, open_folder
 from coatcheck.folders import enter, has_folder, has_name, in_the_way, way
 
 STAGING = ".coatcheck"
+RECEIPTS = ".receipts"
+RECEIPT: Final = "receipt.json"  # in staging
 _RESULTS: Final = "study"
 ROOM: Final = "made"  # beside it: what other machines make, until it is taken in
 _PRIVATE: Final = 0o700
@@ -29,37 +31,7 @@ _STAGED = re.compile(r"([0-9A-HJKMNP-TV-Z]{10})-([0-9]{1,18})")  # TICKET-ID, as
 # Where one syncfs makes everything durable. Others do not pass it on, or are unknown: there each file is synced.
 ONE_SYNC: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "overlay", "zfs", "bcachefs"})
 
-
-class Presence:
-    """Whether the outbox is the one that the work began with, and not what lies below the mount point of its share.
-
-    A share that was mounted anew may have another device number; it is known again by two inodes.
-    """
-
-    def __init__(self, outbox: Path) -> None:
-        self._outbox = outbox
-        self._device: int | None = None
-        self._inodes = (0, 0)
-
-    def check(self) -> None:
-        """Raises OSError where there is no outbox, CoatcheckError where it is another one."""
-        status = os.stat(self._outbox)
-        if status.st_dev == self._device and self._inodes[1]:
-            return
-        inodes = status.st_ino, self._staging()
-        if self._device not in (None, status.st_dev) and (not inodes[1] or inodes != self._inodes):
-            raise CoatcheckError(
-                f"the outbox {self._outbox} is another folder than it was",
-                "mount the share again that was there before; if this one is right, restart the service",
-            )
-        self._device, self._inodes = status.st_dev, inodes
-
-    def _staging(self) -> int:
-        """The inode of the dot-folder, 0 before the first delivery made it."""
-        try:
-            return os.stat(self._outbox / STAGING, follow_symlinks=False).st_ino
-        except FileNotFoundError:
-            return 0
+T = TypeVar("T")
 
 
 def free_bytes(outbox: Path) -> int:
@@ -137,23 +109,29 @@ def _entered(parent: int, path: Path, *, make: bool = False) -> int:
         raise in_the_way(path) from None
 
 
-def folder_name(outbox: Path, subject: str, study_uid: str, number: int) -> tuple[int, str]:
-    """The delivery's number and its folder relative to the outbox, ``SUBJECT/STUDY`` or ``SUBJECT/STUDY.2`` and so on.
+def folder_name(outbox: Path, wanted: str, number: int, is_taken: Callable[[str], bool]) -> tuple[int, str]:
+    """The delivery's number and its folder relative to the outbox: as ``wanted``, or ``WANTED.2`` and so on.
 
-    A name that is taken, as after a ledger was lost, is passed over: nothing is ever written over.
+    A name that is taken is passed over, be it by another Study, or after a ledger was lost: nothing is ever written
+    over. ``is_taken`` tells whether a delivery has or had a folder; below such a one there is never another.
     """
-    names = _names_below(outbox, subject)
+    *above, last = wanted.split("/")
+    for place in range(len(above)):
+        while is_taken("/".join(above[: place + 1])):
+            above[place] += "_"
+    names = _names_below(outbox, above)
     while True:
-        name = study_uid + (f".{number}" if number > 1 else "")
-        if name not in names:
-            return number, f"{subject}/{name}"
+        name = last + (f".{number}" if number > 1 else "")
+        path = "/".join([*above, name])
+        if name.lower() not in names and not is_taken(path):
+            return number, path
         number += 1
 
 
-def _names_below(outbox: Path, subject: str) -> frozenset[str]:
+def _names_below(outbox: Path, above: Sequence[str]) -> frozenset[str]:
     try:
-        with way(outbox, [subject]) as folder:
-            return frozenset(os.listdir(folder))
+        with way(outbox, above) as folder:
+            return frozenset(name.lower() for name in os.listdir(folder))
     except FileNotFoundError:
         return frozenset()
 
@@ -164,20 +142,34 @@ def seal(results: frozenset[str], batch: Sequence[Path]) -> list[bool]:
     What a dead worker, a refused Instance or one that was delivered before left in it goes: only what passed the gate
     and stands in the records may leave. False where a result is missing. Raises OSError.
     """
-    return [_seal(staging, results) for staging in batch]
+    return [sealed(staging, results, lambda own: True) or False for staging in batch]
 
 
-def _seal(staging: Path, results: frozenset[str]) -> bool:
+def sealed(staging: Path, results: frozenset[str], make: Callable[[Path], T]) -> T | None:
+    """As :func:`seal`, for one Study; between the two, ``make`` makes of it what is to be delivered.
+
+    It is handed the delivery's own folder in staging, and what it gives is given back; None where a result is missing.
+    """
     try:
         with _staged(staging) as all_staged, _own(all_staged, staging) as own:
             if _left_alone(own, results_folder(staging), results) != results:
-                return False
-            shutil.rmtree(ROOM, ignore_errors=True, dir_fd=own)  # Where it is gone nobody can begin anything in it.
+                return None
+            _nothing_else(own)  # Where the room is gone nobody can begin anything in it.
+            made = make(Path(f"/proc/self/fd/{own}"))
             make_durable(staging, one_file_system=file_system(staging) in ONE_SYNC)
             os.fsync(all_staged)
+            return made
     except FileNotFoundError:
-        return False
-    return True
+        return None
+
+
+def _nothing_else(own: int) -> None:
+    """Removes what an attempt left that came to no end."""
+    for name in os.listdir(own):
+        if name != _RESULTS:
+            shutil.rmtree(name, ignore_errors=True, dir_fd=own)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=own)
 
 
 def _left_alone(own: int, folder: Path, results: frozenset[str]) -> set[str]:
@@ -209,7 +201,9 @@ def _remove_folder(name: str, parent: int) -> None:
 
 
 def release(outbox: Path, staging: Path, folder: str) -> bool:
-    """Renames a staged Study into the outbox, durably. False where it was never renamed and is not in staging either.
+    """Renames a staged Study into the outbox, durably, and its receipt before it.
+
+    False where it was never renamed and is not in staging either.
 
     Repeating it after a crash does no harm, also where the Study was collected since. Raises OSError for weather,
     CoatcheckError where the name was taken since, or something else lies in place of one of the folders on the way.
@@ -220,6 +214,7 @@ def release(outbox: Path, staging: Path, folder: str) -> bool:
         try:
             with _own(all_staged, staging) as own:
                 if has_folder(own, _RESULTS):
+                    _give_receipt(own, outbox, above, name)
                     _rename(own, outbox, above, name)
                     return True
                 renamed = not os.listdir(own)
@@ -227,6 +222,16 @@ def release(outbox: Path, staging: Path, folder: str) -> bool:
         except FileNotFoundError:
             renamed = False
     return _is_there(outbox, above, name) or renamed
+
+
+def _give_receipt(own: int, outbox: Path, above: Sequence[str], name: str) -> None:
+    """Puts the receipt, if there is one, where no importer looks: it lies there before its Study does."""
+    if not has_name(own, RECEIPT):
+        return
+    with way(outbox, [RECEIPTS, *above], make=True) as parent:
+        os.rename(RECEIPT, f"{name}.json", src_dir_fd=own, dst_dir_fd=parent)
+        os.fsync(parent)
+    os.fsync(own)
 
 
 def _rename(own: int, outbox: Path, above: Sequence[str], name: str) -> None:

@@ -7,11 +7,13 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import chain, islice
+from pathlib import Path, PurePath
 from typing import Final
 
 from coatcheck.config import Project
 from coatcheck.delivery.folder import STAGING, sweep
+from coatcheck.doctor.arranged import instances_in
 from coatcheck.doctor.findings import Finding, Level, Tally
 from coatcheck.doctor.visit import Visit
 from coatcheck.errors import CoatcheckError
@@ -57,7 +59,7 @@ def _judge(ledger: LedgerInspection, outbox: Path, row: DeliveryRow, seen: _Seen
     name = f"{row.ticket} ({row.number})"
     os.stat(outbox)  # one that is not there is weather: nothing in it was collected
     try:
-        here = _files(outbox, row.folder)
+        here = instances_in(outbox, row) if row.layout else _files(outbox, row.folder)
     except FileNotFoundError:
         seen.collected += 1
         return
@@ -66,11 +68,12 @@ def _judge(ledger: LedgerInspection, outbox: Path, row: DeliveryRow, seen: _Seen
         return
     missing = changed = 0
     for path, size in ledger.files_of(row):
-        found = here.pop(path, None)
+        found = here.pop(PurePath(path).stem if row.layout else path, None)
         missing += found is None
         changed += found is not None and found != size
     expected = row.instances - row.duplicates - row.refused
-    if missing and (missing == expected or not _is_there(outbox, row.folder)):
+    nothing_left = missing == expected and not (row.layout and here)  # what is there may be a zip that is broken
+    if missing and (nothing_left or not _is_there(outbox, row.folder)):
         seen.collected += 1
         return
     seen.whole += not missing and not changed
@@ -120,30 +123,37 @@ def _said(name: str, seen: _Seen) -> Iterator[Finding]:
 
 def _unknown(visit: Visit, project: Project) -> Iterator[Finding]:
     """Folders that look like deliveries and are none that the ledger knows. They are read before the ledger is."""
-    count, page = 0, []
-    for name in _study_folders(project.outbox):
-        page.append(name)
-        if len(page) == _PAGE:
-            count += len(page) - len(visit.ledger.folders_known(project.name, page))
-            page = []
-    count += len(page) - len(visit.ledger.folders_known(project.name, page))
+    count = _unknown_among(visit, project, _folders(project.outbox, ""), 1)
     if count:
         what = f"{count} folders lie in the outbox that no delivery knows"
         hint = "they were delivered after the backup that was restored, or somebody else put them there"
         yield Finding(level=Level.NOTE, check="outbox", project=project.name, what=what, hint=hint)
 
 
-def _study_folders(outbox: Path) -> Iterator[str]:
-    with os.scandir(outbox) as subjects:
-        for subject in subjects:
-            if not subject.name.startswith(".") and subject.is_dir(follow_symlinks=False):
-                try:
-                    with os.scandir(subject.path) as studies:
-                        yield from (
-                            f"{subject.name}/{study.name}" for study in studies if study.is_dir(follow_symlinks=False)
-                        )
-                except FileNotFoundError:  # It is collected in this very moment.
-                    continue
+def _unknown_among(visit: Visit, project: Project, names: Iterator[str], depth: int) -> int:
+    """How many of some folders, or of those below, are no delivery. At the top they may be those of subjects."""
+    count = 0
+    while page := list(islice(names, _PAGE)):
+        known = visit.ledger.folders_known(project.name, page)
+        rest = [name for name in page if name not in known]
+        ways = [name for name in rest if depth == 1 or visit.ledger.is_above_deliveries(project.name, name)]
+        count += len(rest) - len(ways)
+        if ways:
+            below = chain.from_iterable(_folders(project.outbox, name) for name in ways)
+            count += _unknown_among(visit, project, below, depth + 1)
+    return count
+
+
+def _folders(outbox: Path, name: str) -> Iterator[str]:
+    """The folders in one of the outbox, relative to it."""
+    try:
+        with os.scandir(outbox / name) as found:
+            for one in found:
+                if not one.name.startswith(".") and one.is_dir(follow_symlinks=False):
+                    yield f"{name}/{one.name}" if name else one.name
+    except FileNotFoundError:  # It is collected in this very moment.
+        if not name:
+            raise
 
 
 def _staging(visit: Visit, project: Project) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from coatcheck.ledger.guard import is_detail
 from coatcheck.ledger.reader import LedgerReader
 from coatcheck.ledger.rows import (
+    CommandState,
     Counts,
     DeliveryRow,
     DeliveryState,
@@ -19,6 +20,7 @@ from coatcheck.ledger.rows import (
 from coatcheck.ledger.writer import Ledger
 
 __all__ = [
+    "CommandState",
     "Counts",
     "DeliveryRow",
     "DeliveryState",

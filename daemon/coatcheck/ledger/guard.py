@@ -38,6 +38,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _TICKET = re.compile(r"[0-9A-HJKMNP-TV-Z]{10}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LAYOUT = re.compile(r"(?:[a-z-]{1,20}(?: [a-z-]{1,20}){0,4})?")
 _FOLDER = re.compile(r"(?!\.)[A-Za-z0-9_.-]+(?:/(?!\.\.?(?:/|$))[A-Za-z0-9_.-]+)*")
 
 
@@ -76,6 +77,11 @@ def subject(text: str) -> str:
 def folder(text: str) -> str:
     """The text, if it is a relative path of generated names; else raises ValueError."""
     return _checked(_FOLDER, text, "a folder is a relative path of new values")
+
+
+def layout(text: str) -> str:
+    """The text, if it is words of the configuration's own; else raises ValueError."""
+    return _checked(_LAYOUT, text, "a layout is told by the words of its settings")
 
 
 def quarantine_folder(text: str, reason: str, study_ticket: str | None) -> str:

@@ -40,8 +40,12 @@ _SOP_UIDS = """
     ORDER BY sop_uid LIMIT ?
 """
 _FOLDERS = """
-    SELECT folder FROM studies JOIN deliveries ON deliveries.study_id = studies.id
-    WHERE study_uid IN ({marks}) AND project = ? AND folder IS NOT NULL
+    SELECT folder FROM deliveries JOIN studies ON studies.id = study_id
+    WHERE folder COLLATE NOCASE IN ({marks}) AND project = ?
+"""
+_BELOW = """
+    SELECT 1 FROM deliveries JOIN studies ON studies.id = study_id
+    WHERE folder COLLATE NOCASE > ? AND folder COLLATE NOCASE < ? AND project = ? LIMIT 1
 """
 _TICKETS = "SELECT ticket FROM studies WHERE ticket IN ({marks}) AND project = ?"
 _OF_DELIVERIES = """
@@ -96,7 +100,7 @@ class LedgerInspection(LedgerReader):
         return {(row["delivery_id"], row["state"]): row["number"] for row in self._rows(sql, list(studies))}
 
     def files_of(self, delivery: DeliveryRow) -> Iterator[tuple[str, int]]:
-        """Every result of a delivery: its path in the Study's folder, and its size."""
+        """Every result of a delivery: its path in the Study's folder as it is made, and its size."""
         last = ""
         while page := self._rows(_FILES, (delivery.study_id, delivery.id, last, _FILE_PAGE)):
             for row in page:
@@ -113,13 +117,15 @@ class LedgerInspection(LedgerReader):
                 return
 
     def folders_known(self, project: str, names: Sequence[str]) -> set[str]:
-        """Those of some folders SUBJECT/STUDY that a delivery of the project has or had."""
-        # A folder is sought by the Study's UID, which is indexed. A later delivery adds its number to the name.
-        uids = {uid for name in names for uid in _study_uids(name.rpartition("/")[2])}
+        """Those of some folders, relative to the outbox, that a delivery of the project has or had."""
         found: set[str] = set()
-        for part in _parts(sorted(uids)):
+        for part in _parts(names):
             found.update(row["folder"] for row in self._rows(_FOLDERS.format(marks=marks(part)), (*part, project)))
         return found & set(names)
+
+    def is_above_deliveries(self, project: str, name: str) -> bool:
+        """Whether a delivery of the project has or had its folder below this one."""
+        return bool(self._rows(_BELOW, (f"{name}/", f"{name}0", project)))  # 0 follows the slash in ASCII
 
     def tickets_known(self, project: str, tickets: Sequence[str]) -> set[str]:
         """Those of some tickets for which the project has a Study."""
@@ -146,10 +152,3 @@ class LedgerInspection(LedgerReader):
 def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
-
-
-def _study_uids(name: str) -> Iterator[str]:
-    yield name
-    head, _, number = name.rpartition(".")
-    if head and number.isdigit():
-        yield head

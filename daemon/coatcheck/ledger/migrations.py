@@ -206,3 +206,28 @@ def m008_totals(db: Database) -> None:
     """What ``status`` tells stands in totals; what a start looks for among the refusals has an index of its own."""
     totals.make(db.conn)
     db.conn.execute("CREATE INDEX refusals_planned ON refusals (project) WHERE state = 'planned'")
+
+
+@migrations()
+def m009_layouts_and_commands(db: Database) -> None:
+    """In which layout and with what else a delivery was made, and the command that is run after it.
+
+    ``layout`` is "" where results lie by subject, Study and Series. No two deliveries of a project ever have one
+    folder, whatever its layout makes of them, so folders are sought, without regard to case. A row in ``commands`` is
+    made with the release; ``exit_code`` is that of the last try, below 0 the signal that ended it, null where it could
+    not begin.
+    """
+    db.conn.execute("ALTER TABLE deliveries ADD COLUMN layout TEXT NOT NULL DEFAULT ''")
+    db.conn.execute("CREATE INDEX deliveries_folder ON deliveries (folder COLLATE NOCASE) WHERE folder IS NOT NULL")
+    db.conn.execute(
+        """
+        CREATE TABLE commands (
+            delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id),
+            state TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'failed')),
+            tries INTEGER NOT NULL DEFAULT 0,
+            exit_code INTEGER,
+            at TEXT NOT NULL
+        )
+        """
+    )
+    db.conn.execute("CREATE INDEX commands_left ON commands (state) WHERE state != 'done'")

@@ -35,6 +35,10 @@ _NEXT_NUMBER = """
     SELECT 1 + COALESCE(MAX(number), 0) FROM deliveries
     WHERE study_id = ? AND folder IS NOT NULL AND state IN ('staged', 'released', 'done')
 """
+_TAKEN = """
+    SELECT 1 FROM deliveries JOIN studies ON studies.id = study_id
+    WHERE folder = ? COLLATE NOCASE AND project = ? LIMIT 1
+"""
 _LAST_IDS = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('deliveries', 'refusals')"
 _LAST_SETTLED = """
     WHERE deliveries.state IN ('staged', 'released', 'done') AND instances > 0
@@ -103,9 +107,19 @@ class LedgerReader:
         sql = "WHERE project = COALESCE(?, project) ORDER BY deliveries.id DESC LIMIT ?"
         return self._deliveries(sql, (project, limit))
 
+    def commands_left(self, project: str) -> list[DeliveryRow]:
+        """The deliveries after which a command is still to be run, or has failed, oldest first."""
+        sql = """WHERE project = ? AND deliveries.id IN (SELECT delivery_id FROM commands WHERE state != 'done')
+                 ORDER BY deliveries.id"""
+        return self._deliveries(sql, (project,))
+
     def next_number(self, study_id: int) -> int:
         """The number of the Study's next folder in the outbox: 1, or one more than any that is staged or out."""
         return int(self._rows(_NEXT_NUMBER, (study_id,))[0][0])
+
+    def is_taken(self, project: str, folder: str) -> bool:
+        """Whether a delivery of the project has or had this folder in the outbox, in whatever case of its letters."""
+        return bool(self._rows(_TAKEN, (folder, project)))
 
     def digests(self, study_id: int, sop_uids: Sequence[str]) -> dict[str, bytes]:
         """New SOP Instance UID → keyed digest of the original, for those that were delivered."""

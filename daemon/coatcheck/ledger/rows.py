@@ -35,6 +35,14 @@ class RefusalState(StrEnum):
     DROPPED = "dropped"  # a person threw the files away
 
 
+class CommandState(StrEnum):
+    """How far the command after a delivery is."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"  # it was tried as often as it may be, until the next start
+
+
 class Note(StrEnum):
     """Why work was abandoned. Fixed sentences, so that no value can stand in one."""
 
@@ -65,7 +73,8 @@ class DeliveryRow:
 
     ``number`` counts the Study's folders in the outbox from 1 and is None until staged; ``folder`` is relative to the
     outbox. ``instances`` are all that were handed in, ``duplicates`` and ``refused`` those of them that did not leave,
-    ``bytes`` the size of what was staged.
+    ``bytes`` the size of what was staged. ``layout`` is "" where results lie by subject, Study and Series; else the
+    layout's name and the words ``zip``, ``dicomdir`` and ``nifti`` as they were set.
     """
 
     id: int
@@ -87,6 +96,7 @@ class DeliveryRow:
     bytes: int
     opened: str
     changed: str
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from coatcheck.ledger import guard, references
 from coatcheck.ledger import transitions as step
 from coatcheck.ledger.migrations import migrations
 from coatcheck.ledger.reader import LedgerReader
-from coatcheck.ledger.rows import DeliveryState, InstanceState, Note, RefusalState, pack_tags
+from coatcheck.ledger.rows import CommandState, DeliveryState, InstanceState, Note, RefusalState, pack_tags
 from coatcheck.model import Refusal, Staged
 from coatcheck.reasons import Reason
 
@@ -44,6 +44,7 @@ _ADD_INSTANCE = """
 """
 _COUNT_ALL = "UPDATE deliveries SET instances = ? WHERE id = ?"
 _COUNT = "UPDATE deliveries SET duplicates = ?, refused = ?, bytes = ?, number = ?, folder = ? WHERE id = ?"
+_SET_LAYOUT = "UPDATE deliveries SET layout = ? WHERE id = ?"
 _DELIVER = """
     UPDATE instances SET state = 'delivered'
     WHERE state = 'staged' AND delivery_id = ? AND study_id = (SELECT study_id FROM deliveries WHERE id = ?)
@@ -56,6 +57,8 @@ _FAULT = """
     ON CONFLICT (project, kind, what) DO UPDATE SET
         count = count + 1, last_at = excluded.last_at, hint = excluded.hint, cleared = NULL
 """
+_ADD_COMMAND = "INSERT INTO commands (delivery_id, state, at) VALUES (?, 'waiting', ?)"
+_TRIED_COMMAND = "UPDATE commands SET state = ?, tries = tries + 1, exit_code = ?, at = ? WHERE delivery_id = ?"
 _RAISE_ID = "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?"
 _CLEAR = "UPDATE errors SET cleared = ? WHERE cleared IS NULL AND project = ? AND kind = ?"
 
@@ -118,6 +121,7 @@ class Ledger(LedgerReader):
         *,
         number: int,
         folder: str,
+        layout: str = "",
         staged: Sequence[Staged],
         duplicates: Sequence[Staged] = (),
         refused: Sequence[Refusal] = (),
@@ -135,6 +139,7 @@ class Ledger(LedgerReader):
             size = sum(one.size for one in staged)
             connection.execute(_COUNT, (len(duplicates), len(refused), size, number, folder, delivery_id))
             connection.execute(_COUNT_ALL, (len(staged) + len(duplicates) + len(refused), delivery_id))
+            connection.execute(_SET_LAYOUT, (guard.layout(layout), delivery_id))
             return step.refuse_all(connection, delivery_id, refused, now)
 
     def finish_empty(
@@ -148,12 +153,23 @@ class Ledger(LedgerReader):
             connection.execute(_COUNT_ALL, (len(duplicates) + len(refused), delivery_id))
             return step.refuse_all(connection, delivery_id, refused, now)
 
-    def release(self, delivery_id: int, now: str) -> None:
-        """Staged → released: the folder is in the outbox for good, its Instances are delivered."""
+    def release(self, delivery_id: int, now: str, *, command: bool = False) -> None:
+        """Staged → released: the folder is in the outbox for good, its Instances are delivered.
+
+        With ``command`` it is recorded that a command is to be run after it.
+        """
         with self._transaction() as connection:
             delivery = step.move(connection, delivery_id, DeliveryState.RELEASED, now)
             connection.execute(_DELIVER, (delivery_id, delivery_id))
             references.resolve(connection, delivery)
+            if command:
+                connection.execute(_ADD_COMMAND, (delivery_id, now))
+
+    def command_ended(self, delivery_id: int, state: CommandState, exit_code: int | None, now: str) -> None:
+        """The command after a delivery was tried once more. ``exit_code`` is None where it could not begin."""
+        values = (CommandState(state), exit_code, guard.time(now), delivery_id)
+        with self._transaction() as connection:
+            connection.execute(_TRIED_COMMAND, values)
 
     def done(self, delivery_id: int, now: str) -> None:
         """Released → done: the originals are archived or deleted."""
