@@ -22,7 +22,7 @@ from coatcheck.delivery import folder as outbox
 from coatcheck.disposal import Disposal, close_delivery
 from coatcheck.fates import PlannedFile
 from coatcheck.ledger import Note, StudyRow
-from coatcheck.model import Identity, Job, Refusal, Study, Unready
+from coatcheck.model import Identity, Refusal, Study, Unready
 from coatcheck.pool import Crashed
 from coatcheck.reasons import Reason
 from coatcheck.vault import Kind
@@ -97,10 +97,12 @@ class StudyJob:
         given = subjects.find(bench.project, bench.vault, secret, self._study, delivered=delivered, now=bench.utc())
         days = subjects.shift_days(bench.project, bench.profile, bench.vault, secret, given, self.study_uid)
         self._given = given
+        self._earlier = subjects.EarlierUids(bench.project.name, bench.profile, bench.vault, secret)
+        uids = self._earlier.of_study(self._study)
         delivery_id = bench.ledger.open_delivery(
             project=bench.project.name,
             ticket=self.ticket,
-            study_uid=bench.profile.uid(secret, self.study_uid),
+            study_uid=uids.get(self.study_uid) or bench.profile.uid(secret, self.study_uid),
             subject=given.subject,
             profile=bench.profile.name,
             profile_digest=bench.profile.digest,
@@ -108,17 +110,12 @@ class StudyJob:
             tags=frozenset[int]().union(*(one.tags for one in self._study.instances)),
             instances=self.instances,
             now=bench.utc(),
+            mapped=self.study_uid in uids,
         )
         self._staging = outbox.staging_folder(bench.project.outbox, self.ticket, delivery_id)
-        self._job = Job(
-            delivery_id=delivery_id,
-            project=bench.project.name,
-            ticket=self.ticket,
-            subject=given.subject,
-            shift_days=days,
-            identity=self._identity,
-            date_range=bench.project.date_shift_days,
-            variables=tuple(bench.project.variables.items()),
+        ticket, identity = self.ticket, self._identity
+        self._job = subjects.frozen(
+            bench.project, given, uids, delivery_id=delivery_id, ticket=ticket, days=days, identity=identity
         )
         if given.verdict is not None or are_too_many(self._identity):
             self._verdict = given.verdict or (Reason.TOO_LARGE, "")
@@ -133,15 +130,11 @@ class StudyJob:
 
     def _begin(self) -> None:
         bench = self._bench
-        context = worker.Work(
-            inbox=self._source,
-            staging=outbox.results_folder(self._staging),
-            profile=bench.profile,
-            secret=bench.key.pseudonym_secret,
-            job=self._job,
-        )
-        allowed = bench.project.pixel_risk == "allow"
-        self._workload = Workload(bench.pool, context, self._study.instances, pixel_risk=allowed)
+        staging, secret = outbox.results_folder(self._staging), bench.key.pseudonym_secret
+        inbox, profile, allowed = self._source, bench.profile, bench.project.pixel_risk == "allow"
+        context = worker.Work(inbox=inbox, staging=staging, profile=profile, secret=secret, job=self._job)
+        instances, earlier = self._study.instances, self._earlier.of
+        self._workload = Workload(bench.pool, context, instances, pixel_risk=allowed, earlier=earlier)
         self.results = self._workload.results
 
     def _work(self) -> Phase:

@@ -115,6 +115,7 @@ class Job:
     date_range: tuple[int, int] = (-365, -1)  # days, the project's own
     identity: frozenset[Identity] = field(repr=False)
     variables: tuple[tuple[str, str], ...] = ()  # of the project, for templates
+    uids: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (original, new) of an earlier system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,11 +100,13 @@ class _Rehearsal:
         project, instances = basis.project, tuple(one for _, one in members)
         study = Study(project=project.name, study_uid=instances[0].study_uid, instances=instances)
         self._taken: dict[str, bytes] = {}
+        earlier = subjects.EarlierUids(project.name, basis.profile, basis.vault, basis.secret)
+        self._uids = earlier.of_study(study)
         delivered = self._delivered(study.study_uid)
         self._given = subjects.find(project, basis.vault, basis.secret, study, delivered=delivered, now=now)
         self._job = self._frozen(study, frozenset[Identity]().union(*(one.identity for one in instances)))
         self._gate = transform._gate(self._job, basis.profile.kept_kinds)
-        self._bench = transform.TransformBench(self._gate)
+        self._bench = transform.TransformBench.of(self._job, self._gate)
         self._first: dict[str, bytes] = {}
 
     def previews(self) -> Iterator[Preview]:
@@ -127,7 +129,8 @@ class _Rehearsal:
         row = ledger.study(basis.project.name, ticket) if ledger is not None else None
         if ledger is None or row is None or ledger.next_number(row.id) <= 1:
             return None
-        uids = [basis.profile.uid(basis.secret, one.sop_uid) for _, one in self._members]
+        originals = [one.sop_uid for _, one in self._members]
+        uids = [self._uids.get(uid) or basis.profile.uid(basis.secret, uid) for uid in originals]
         self._taken = ledger.digests(row.id, uids)
         return row.subject
 
@@ -135,15 +138,9 @@ class _Rehearsal:
         """What decides the result, as the service freezes it."""
         basis, given = self._basis, self._given
         days = subjects.shift_days(basis.project, basis.profile, basis.vault, basis.secret, given, study.study_uid)
-        return Job(
-            delivery_id=0,
-            project=study.project,
-            ticket=pseudonyms.ticket(basis.secret, study.study_uid),
-            subject=given.subject,
-            shift_days=days,
-            identity=identity,
-            date_range=basis.project.date_shift_days,
-            variables=tuple(basis.project.variables.items()),
+        ticket = pseudonyms.ticket(basis.secret, study.study_uid)
+        return subjects.frozen(
+            basis.project, given, self._uids, delivery_id=0, ticket=ticket, days=days, identity=identity
         )
 
     def _preview(self, work: Work, one: Found, instance: Instance) -> Preview:

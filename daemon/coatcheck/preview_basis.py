@@ -65,6 +65,11 @@ def of_profile(profile: Profile, key: ProjectKey) -> Basis:
     return Basis(project=project, profile=profile, secret=key.pseudonym_secret, vault=vault)
 
 
+def look_into(path: Path, keys: dict[str, ProjectKey]) -> Vault:
+    """The vault to read; where there is none yet, an empty one that never comes to a disk. Raises StateError."""
+    return _Looking.beside(path, keys)
+
+
 class _Looking(Vault):
     """A vault that gives no numbers away."""
 

@@ -7,7 +7,7 @@ Two patients never share one. Where a list contradicts what was recorded, the St
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from coatcheck.config import Project
@@ -16,7 +16,7 @@ from coatcheck.deid import pseudonyms
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.shifts import Ids
 from coatcheck.delivery.folder import STAGING
-from coatcheck.model import Study
+from coatcheck.model import Identity, Job, Study
 from coatcheck.reasons import Reason
 from coatcheck.vault import Kind, Vault
 
@@ -28,9 +28,10 @@ _OF_A_STUDY = "\0study\0"  # leads the key of a Study without a Patient ID; no k
 class Given:
     """The subject of a Study.
 
-    ``shift_days`` is the list's date shift, None where the profile's holds. ``verdict`` says why the Study is refused;
-    the subject is a stand-in then, if nothing of the Study was delivered. The mappings are for the vault, to be
-    recorded with the outcome: Patient IDs as they came, and what all their spellings have in common.
+    ``shift_days`` is the date shift of the list or of an earlier system, None where the profile's holds. ``verdict``
+    says why the Study is refused; the subject is a stand-in then, if nothing of the Study was delivered. The mappings
+    are for the vault, to be recorded with the outcome: Patient IDs as they came, and what all their spellings have in
+    common.
     """
 
     subject: str
@@ -73,6 +74,54 @@ def shift_days(
         return None
     ids = Ids(patient=given.subject, study=study_uid)
     return profile.dates.shift(project.date_shift_days).days(secret, ids, project.name)
+
+
+def frozen(
+    project: Project,
+    given: Given,
+    uids: Mapping[str, str],
+    *,
+    delivery_id: int,
+    ticket: str,
+    days: int | None,
+    identity: frozenset[Identity],
+) -> Job:
+    """What decides the result of a Study; ``uids`` are those of an earlier system."""
+    return Job(
+        delivery_id=delivery_id,
+        project=project.name,
+        ticket=ticket,
+        subject=given.subject,
+        shift_days=days,
+        identity=identity,
+        date_range=project.date_shift_days,
+        variables=tuple(project.variables.items()),
+        uids=tuple(sorted(uids.items())),
+    )
+
+
+class EarlierUids:
+    """The new UIDs that an earlier system gave, where a map of it was taken over."""
+
+    def __init__(self, project: str, profile: Profile, vault: Vault, secret: bytes) -> None:
+        self._project = project
+        self._profile = profile
+        self._vault = vault
+        self._secret = secret
+
+    def of(self, uids: Iterable[str]) -> dict[str, str]:
+        """Those of some original UIDs. Raises StateError."""
+        if not self._vault.has_imported(self._project, Kind.UID):
+            return {}
+        found = self._vault.replacements(self._project, Kind.UID, uids)
+        return {old: new for old, new in found.items() if new not in self._derived(old)}
+
+    def of_study(self, study: Study) -> dict[str, str]:
+        """Those by which a Study and its parts are known. Raises StateError."""
+        return self.of({study.study_uid, *(uid for one in study.instances for uid in (one.series_uid, one.sop_uid))})
+
+    def _derived(self, old: str) -> tuple[str, str]:
+        return pseudonyms.uid(self._secret, old), self._profile.uid(self._secret, old)
 
 
 class _Search:
@@ -147,14 +196,17 @@ class _Search:
             return self.refused(Reason.PATIENT_MISMATCH, f"{_PATIENT_ID} has the value of another patient")
         return Given(
             subject=subject,
-            shift_days=self._shift(entry),
+            shift_days=self._shift(key, entry),
             patients=dict.fromkeys(self._labels, subject),
             keys={key: subject} if by_key is None else {},
         )
 
-    def _shift(self, entry: Entry | None) -> int | None:
-        """The list's shift, unless something of the Study left with another one."""
-        if entry is None:
-            return None
+    def _shift(self, key: str, entry: Entry | None) -> int | None:
+        """The list's shift, or an earlier system's, unless something of the Study left with another one."""
         recorded = self._vault.replacement(self._name, Kind.DATE_SHIFT, self._study_uid)
-        return entry.shift_days if recorded is None else None
+        if recorded is not None:
+            return None
+        if entry is not None and entry.shift_days is not None:
+            return entry.shift_days
+        earlier = self._vault.replacement(self._name, Kind.PATIENT_SHIFT, key)
+        return None if earlier is None else int(earlier)

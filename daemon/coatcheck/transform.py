@@ -53,7 +53,7 @@ def _seal(secret: bytes, value: bytes) -> bytes:
 
 def transform(context: Work, batch: Sequence[Instance]) -> list[Staged | Refusal | Unready]:
     """De-identifies each Instance into the staging folder, past the gate. Raises OSError for the outbox's weather."""
-    bench = TransformBench()
+    bench = TransformBench.of(context.job)
     return [judged(one.arrival, partial(_transform, context, one, bench), context.seconds) for one in batch]
 
 
@@ -68,6 +68,11 @@ class TransformBench:
     repeats: dict[object, Repeats[Made]] = field(default_factory=dict)  # by all that decides what becomes of a part
     buffer: bytearray = field(default_factory=new_buffer)
     cleaners: dict[int | None, Cleaner] = field(default_factory=dict)  # by how far dates in text move
+
+    @classmethod
+    def of(cls, job: Job, gate: Gate | None = None) -> TransformBench:
+        """The bench for a Study; the UIDs that an earlier system gave stand, and no result tells of them."""
+        return cls(gate, dict(job.uids), len(job.uids))
 
     def repeating(self, key: object) -> Repeats[Made]:
         """What repeats among Instances that are treated alike."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -29,6 +29,11 @@ class Results:
     given_back: list[Unready] = field(default_factory=list)
     uids: dict[str, str] = field(default_factory=dict, repr=False)
 
+    def forget(self) -> None:
+        """Begins anew."""
+        for part in (self.staged, self.duplicates, self.refused, self.given_back, self.uids):
+            part.clear()
+
     @property
     def nothing(self) -> bool:
         """Whether every file was given back."""
@@ -49,27 +54,54 @@ def may_pass(one: Instance, profile: Profile, *, pixel_risk: bool) -> bool:
 class Workload:
     """The batches of one Study. Of several Instances with one SOP Instance UID the first by its path is worked on."""
 
-    def __init__(self, pool: Lane, context: worker.Work, instances: Sequence[Instance], *, pixel_risk: bool) -> None:
+    def __init__(
+        self,
+        pool: Lane,
+        context: worker.Work,
+        instances: Sequence[Instance],
+        *,
+        pixel_risk: bool,
+        earlier: Callable[[Iterable[str]], Mapping[str, str]],
+    ) -> None:
+        """``earlier`` gives the new UIDs that an earlier system gave, of those that it is told."""
         self.results = Results()
-        self._secret = context.secret
-        self._profile = context.profile
+        self._pool = pool
+        self._instances = instances
+        self._pixel_risk = pixel_risk
+        self._earlier = earlier
+        self._begin(context)
+
+    def _begin(self, context: worker.Work) -> None:
+        self.results.forget()
+        self._context = context
+        self._uids = dict(context.job.uids)
         self._seconds: list[tuple[Instance, bytes]] = []
         first: dict[str, Instance] = {}
         seconds = []
-        for one in instances:
-            if one.concern is not None and not may_pass(one, context.profile, pixel_risk=pixel_risk):
+        for one in self._instances:
+            if one.concern is not None and not may_pass(one, context.profile, pixel_risk=self._pixel_risk):
                 self.results.refuse(one.arrival, one.concern, one.concern_detail)
             elif one.sop_uid in first:
                 seconds.append(one)
             else:
                 first[one.sop_uid] = one
-        self._batches = Batches(pool, context.job.ticket)
+        self._batches = Batches(self._pool, context.job.ticket)
         self._batches.add(transform, context, list(first.values()), self._transformed, size=BATCH)
         self._batches.add(worker.digest, context, seconds, self._digested, size=BATCH)
 
     def step(self) -> bool:
-        """Goes on as far as it can; True when every Instance has its result. Raises OSError for weather."""
-        return self._batches.step()
+        """Goes on as far as it can; True when every Instance has its result. Raises OSError for weather.
+
+        What the Instances refer to is known only now. Where an earlier system gave it other UIDs, all is done again.
+        """
+        if not self._batches.step():
+            return False
+        referred = self._earlier(self.results.uids)
+        if not referred:
+            return True
+        job = self._context.job
+        self._begin(replace(self._context, job=replace(job, uids=(*job.uids, *sorted(referred.items())))))
+        return self.step()
 
     def compare(self, taken: dict[str, bytes]) -> None:
         """Tells new Instances from those that came before, by their content; ``taken`` maps new UIDs to digests."""
@@ -80,7 +112,8 @@ class Workload:
         for one in known:
             self._repeated(one, one.arrival, same=one.digest == taken[one.sop_uid])
         for instance, digest in self._seconds:
-            before = first.get(self._profile.uid(self._secret, instance.sop_uid))
+            profile, secret = self._context.profile, self._context.secret
+            before = first.get(self._uids.get(instance.sop_uid) or profile.uid(secret, instance.sop_uid))
             if before is None:  # The first was refused or given back: this one gets its turn.
                 results.given_back.append(Unready(arrival=instance.arrival))
             else:

@@ -23,11 +23,13 @@ from coatcheck.cli.common import (
     utc_now,
     who,
 )
+from coatcheck.cli.mapping_import import import_map
 
 HEADS: Final = {
     "uid": ("id_old", "id_new"),
     "patient": ("id_old", "id_new"),
     "date_shift": ("study_uid_old", "days"),
+    "patient_shift": ("id_old", "days"),
 }
 
 
@@ -41,17 +43,22 @@ def command() -> None:
     """
 
 
+command.add_command(import_map)
+
+
 @command.command()
 @project_option(required=True)
 @click.option("--kind", required=True, type=click.Choice(list(HEADS)), help="What was replaced.")
 @click.option("--reason", default=None, help="Why you need it; it is kept in the audit. Asked for on a terminal.")
+@click.option("--format", "form", type=click.Choice(("csv", "json")), default="csv", show_default=True, help="As what.")
 @json_option
 @config_option
-def export(project: str, kind: str, reason: str | None, as_json: bool, config_file: Path | None) -> None:
+def export(project: str, kind: str, reason: str | None, form: str, as_json: bool, config_file: Path | None) -> None:
     """Print every original and its replacement as CSV, or as JSON. An audit row says that you did.
 
     The CSV's header is `id_old,id_new`; for date_shift it is `study_uid_old,days`. Values are printed as they are:
-    import them as text, because a spreadsheet takes some of them for formulas.
+    import them as text, because a spreadsheet takes some of them for formulas. patient_shift is what `mapping import`
+    took over: the shifts that hold for all Studies of a patient.
 
     \b
     Example:
@@ -71,7 +78,7 @@ def export(project: str, kind: str, reason: str | None, as_json: bool, config_fi
         anchor_audit(config, writer)
     vault = Vault.open(config.state_dir / "vault.db", {project: key}, readonly=True)
     with closing(vault):
-        _write(vault.export(project, Kind(kind)), HEADS[kind], as_json=as_json)
+        _write(vault.export(project, Kind(kind)), HEADS[kind], as_json=as_json or form == "json")
 
 
 def _write(pairs: Iterable[tuple[str, str]], head: tuple[str, str], *, as_json: bool) -> None:

@@ -31,6 +31,7 @@ _CORRECT_SUBJECT = """
         SELECT 1 FROM deliveries WHERE study_id = studies.id AND folder IS NOT NULL
         AND state IN ('staged', 'released', 'done'))
 """
+_MAPPED_UID = _CORRECT_SUBJECT.replace("subject = ?", "study_uid = ?", 1)
 _ADD_DELIVERY = """
     INSERT INTO deliveries (study_id, state, profile, profile_digest, edition, tag_set_id, instances, opened, changed)
     VALUES (?, 'open', ?, ?, ?, (SELECT id FROM tag_sets WHERE tags = ?), ?, ?, ?)
@@ -91,10 +92,12 @@ class Ledger(LedgerReader):
         tags: Collection[int],
         instances: int,
         now: str,
+        mapped: bool = False,
     ) -> int:
         """Journal that a Study is about to be worked on; gives the delivery's id. UID and subject are the new ones.
 
         ``edition`` of PS3.15 is the one worked by, ``tags`` are the standard Attributes of the Study at any depth.
+        ``mapped``: its new UID is an earlier system's, whose map may have been taken over since it was last here.
         Raises StateError if the Study was known by another UID or subject: then the key was exchanged.
         """
         guard.time(now)
@@ -102,6 +105,8 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             connection.execute(_ADD_STUDY, (project, *names, now))
             connection.execute(_CORRECT_SUBJECT, (subject, project, ticket))
+            if mapped:
+                connection.execute(_MAPPED_UID, (study_uid, project, ticket))
             study = self.study(project, ticket)
             if study is None or (study.study_uid, study.subject) != (study_uid, subject):
                 raise StateError(

@@ -7,6 +7,7 @@ column. What is left open tells little: how many there are, when, and which seal
 from __future__ import annotations
 
 from coatcheck.vault.fates import Fates
+from coatcheck.vault.imports import Imports
 from coatcheck.vault.proofs import was_destroyed
 from coatcheck.vault.resealing import Resealing, Span
 from coatcheck.vault.rows import AuditRow, FateRow, Kind
@@ -16,7 +17,7 @@ from coatcheck.vault.shredding import Remains, Shredding
 __all__ = ["AuditRow", "FateRow", "Kind", "Remains", "Span", "Vault", "was_destroyed"]
 
 
-class Vault(Sequences, Fates, Resealing, Shredding):
+class Vault(Sequences, Imports, Fates, Resealing, Shredding):
     """vault.db, open for as long as the service runs or a command needs it.
 
     Every method raises StateError where the database cannot be used, a row cannot be opened or its sealing key is

@@ -61,6 +61,13 @@ class Mappings(Base):
         sealed = self._seal(project).candidates(place_of(kind, "original"), encode(original))
         return next(iter(self._known(project, kind, sealed).values()), None)
 
+    def replacements(self, project: str, kind: Kind | str, originals: Iterable[str]) -> dict[str, str]:
+        """What each of the originals that are known was replaced with."""
+        kind, seal = Kind(kind), self._seal(project)
+        place = place_of(kind, "original")
+        sealed = {one: original for original in originals for one in seal.candidates(place, encode(original))}
+        return {sealed[one]: new for one, new in self._known(project, kind, list(sealed)).items()}
+
     def originals(self, project: str, kind: Kind | str, replacement: str) -> list[str]:
         """Every original behind a replacement, oldest first. Many Studies may share one date shift."""
         kind = Kind(kind)

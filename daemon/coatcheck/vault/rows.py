@@ -15,6 +15,7 @@ class Kind(StrEnum):
     PATIENT = "patient"  # Patient ID as it came → subject
     SUBJECT = "subject"  # what all spellings of a Patient ID have in common → subject
     DATE_SHIFT = "date_shift"  # original Study Instance UID → days, as decimal text
+    PATIENT_SHIFT = "patient_shift"  # what all spellings of a Patient ID have in common → days, from an earlier system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

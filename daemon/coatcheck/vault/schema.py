@@ -144,3 +144,19 @@ def m009_restored(db: Database) -> None:
         """
     )
     db.conn.execute("ALTER TABLE sequences ADD COLUMN sure INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def m010_imports(db: Database) -> None:
+    """What was taken over from maps of an earlier system: how many pairs of each kind, and when."""
+    db.conn.execute(
+        """
+        CREATE TABLE imports (
+            id INTEGER PRIMARY KEY,
+            project TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            pairs INTEGER NOT NULL,
+            at TEXT NOT NULL
+        )
+        """
+    )
