@@ -287,7 +287,7 @@ class StudyJob:
         return Phase.ENDED
 
     def _report(self, what: str) -> None:
-        counts = tuple(map(len, (self.results.staged, self.results.duplicates, self.results.refused)))
+        counts = len(self.results.staged), len(self.results.duplicates), len(self.results.refused)
         self._bench.log(logging.INFO, f"{what}: %d instances, %d duplicates, %d refused", *counts, ticket=self.ticket)
         for reason, files in sorted(Counter(one.reason for one in self.results.refused).items()):
             self._bench.log(logging.WARNING, "quarantined as %s: %d files", reason.value, files, ticket=self.ticket)
