@@ -99,6 +99,10 @@ class Assembly:
             for study_uid, group in self._groups.items()
         ]
 
+    def held(self) -> list[tuple[list[str], float]]:
+        """The paths of each Study's Instances, and when it is due."""
+        return [(list(group.instances), self._due_at(group)) for group in self._groups.values()]
+
     def snapshot(self, now: float, ticket: Callable[[str], str]) -> list[dict[str, str | int | float]]:
         """What the status says of them: by their tickets, which are no identity."""
         return [

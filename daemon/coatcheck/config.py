@@ -174,6 +174,9 @@ class _Loading:
                 place = self.places["projects", name, role]
                 self.uses(known[role], f"projects.{name}.{role}", place, exclusive=True)
         if isinstance(project, Project):
+            if project.note_folder is not None:
+                place = self.places["projects", name, "note"]
+                self.uses(project.note_folder, f"projects.{name}.note", place, exclusive=False)
             self.projects[name] = self.with_list(project)
 
     def with_list(self, project: Project) -> Project:

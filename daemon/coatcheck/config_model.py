@@ -94,7 +94,7 @@ def _profile(value: object) -> str:
 
 
 def _marker(value: object) -> str:
-    if value is False or value == "off":  # YAML reads `off` as false
+    if value is False or value == "off":
         return ""
     if not isinstance(value, str) or not _MARKER.fullmatch(value):
         what = "must be a name of at most 40 letters, digits, `_` and `-`"
@@ -113,6 +113,13 @@ def _variables(value: object) -> dict[str, str]:
 
 
 # What a schema says of them is what is written in YAML.
+def _note(value: object, info: ValidationInfo) -> Path | str | None:
+    if value is None or value is False or value == "off":
+        return None
+    return "beside" if value == "beside" else _path(value, info)
+
+
+_OR_OFF: Final = WithJsonSchema({"anyOf": [{"type": "string"}, {"const": False}]})  # YAML reads `off` as false
 Folder = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
 Seconds = Annotated[
     float,
@@ -150,9 +157,10 @@ class Project(BaseModel):
     file_settle: Seconds = 5.0
     study_settle: Seconds = 60.0
     study_longest_wait: Seconds = 6 * 3600.0
-    done_marker: Annotated[str, BeforeValidator(_marker)] = "DONE"  # "" where there is none
+    done_marker: Annotated[str, BeforeValidator(_marker), _OR_OFF] = "DONE"  # "" where there is none
     include: Rules = Field(default=())
     exclude: Rules = Field(default=())
+    note: Annotated[Path | Literal["beside"] | None, BeforeValidator(_note), _OR_OFF] = None
     originals: Annotated[Literal["archive", "delete"], BeforeValidator(_choice("archive", "delete"))] = "archive"
     variables: Annotated[dict[str, str], BeforeValidator(_variables)] = Field(default={})  # for templates
     date_shift_days: Annotated[tuple[int, int], BeforeValidator(_days)] = (-365, -1)
@@ -181,9 +189,14 @@ class Project(BaseModel):
         return MEDIA if self.dicomdir else self.layout
 
     @property
+    def note_folder(self) -> Path | None:
+        """Where the note for those who drop lies, if there is one."""
+        return self.inbox.parent if self.note == "beside" else self.note
+
+    @property
     def folders(self) -> dict[str, Path]:
-        """Its folders by their settings: inbox, outbox, quarantine, and archive if it has one."""
-        found: dict[str, Path | None] = {role: getattr(self, role) for role in FOLDERS}
+        """Its folders by their settings: inbox, outbox, quarantine, and those of archive and note if it has them."""
+        found: dict[str, Path | None] = {role: getattr(self, role) for role in FOLDERS} | {"note": self.note_folder}
         return {role: path for role, path in found.items() if path is not None}
 
 

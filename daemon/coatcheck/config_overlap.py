@@ -26,7 +26,8 @@ def used_paths(config: Config) -> Iterator[Used]:
     yield Used(config.path, "the configuration", Place(str(config.path), 1), False)
     for name, project in config.projects.items():
         for role, path in project.folders.items():
-            yield Used(path, f"projects.{name}.{role}", config.place("projects", name, role), True)
+            # A note lies beside other things, and that of several projects in one folder.
+            yield Used(path, f"projects.{name}.{role}", config.place("projects", name, role), role != "note")
 
 
 def overlaps(config: Config) -> list[Problem]:

@@ -10,28 +10,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from coatcheck import worker
 from coatcheck.after_delivery import Commands
 from coatcheck.assembly import Assembly
 from coatcheck.bench import Bench
-from coatcheck.choice import Choice
 from coatcheck.deid import pseudonyms
 from coatcheck.delivery.presence import Presence
-from coatcheck.gathering import Gathering
 from coatcheck.inflow import Inflow
 from coatcheck.intake.folder import Doorbell
 from coatcheck.intake.inbox import Inbox
 from coatcheck.intake.scan import Listing
 from coatcheck.job import StudyJob
 from coatcheck.knock import AGAIN, Knock
-from coatcheck.markers import Markers, folder_of, marks
-from coatcheck.model import Arrival, Directory, Instance, Packed, Refusal, Unready
+from coatcheck.noting import Noting
 from coatcheck.pieces import Piece, Pieces
-from coatcheck.pool import Crashed
-from coatcheck.reader import Reader
-from coatcheck.reasons import Reason
 from coatcheck.recovery import begin
-from coatcheck.single import DICOMDIR, MARKER, Companion, SingleFile, alarms, archive_of
+from coatcheck.single import SingleFile, alarms, archive_of
+from coatcheck.sorting import Sorter
 from coatcheck.spool import Errand
 from coatcheck.weather import Fault, Weather
 
@@ -39,6 +33,7 @@ _SOON: Final = 0.05  # seconds
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
 # What may fail beside the pieces of work:
 _LINE, _OUTBOX, _READING, _LISTING, _GAPS, _ANSWER = "line", "outbox", "reading", "listing", "gaps", "answer"
+_NOTE: Final = "note"
 
 
 class Line:
@@ -61,13 +56,11 @@ class Line:
         self._news = False  # whether the last listing gave something to do at once
         self._inflow = Inflow(bench)
         self._assembly = Assembly(bench.project.study_settle, bench.project.study_longest_wait)
-        self._gathering = Gathering(self._assembly)
-        self._reader = Reader(bench.pool, self._examined)
-        self._markers = Markers()
-        project = bench.project
-        self._choice = Choice(include=project.include, exclude=project.exclude, marker=project.done_marker)
         self._pieces = Pieces(bench, self._work_weather)
         self._commands = Commands(bench)
+        self._sorter = Sorter(bench, self._inflow, self._assembly, self._pieces, clock)
+        self._reader = self._sorter.reader
+        self._noting = Noting(bench, self._inflow, self._assembly, self._pieces)
         self._recovered = False
 
     def tick(self, now: float) -> None:
@@ -77,6 +70,8 @@ class Line:
             return
         self._work_weather.attempt(_LINE, partial(self._work, now), now)
         self._inbox_weather.attempt(_LISTING, partial(self._look, now), now)
+        if self._recovered and now >= self._noting.due:
+            self._work_weather.attempt(_NOTE, partial(self._noting.step, now), now)
 
     def answers(self, now: float) -> bool:
         """Whether its folders answer, so that they may be touched. Where they do not, others get its workers."""
@@ -86,7 +81,7 @@ class Line:
         """Whether there is nothing to do, so that no folder needs to be touched."""
         due = self._assembly.next_due()
         released = self._flush_now or (due is not None and due <= now and not self._once)
-        looks = self.inbox.is_due(now, self._inflow.next_due(self.inbox.looked))
+        looks = self.inbox.is_due(now, self._inflow.next_due(self.inbox.looked)) or now >= self._noting.due
         return self._recovered and not (self._reader.unread or any(self._pieces) or released or looks or self._news)
 
     def _look(self, now: float) -> bool:
@@ -131,7 +126,7 @@ class Line:
         if isinstance(piece, Errand):
             self.inbox.rung = True
             for refusal in self._inflow.ended(piece, now):
-                self._refuse(refusal)
+                self._sorter.refuse(refusal)
             return
         if isinstance(piece, SingleFile):
             self._inflow.forget(piece.arrival)
@@ -155,6 +150,7 @@ class Line:
         times += [now] if self._news else []
         if self._recovered:
             times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
+            times.append(max(self._noting.due, self._work_weather.until(_NOTE)))
             due = self._assembly.next_due()
             times.extend([max(due, now + _SOON)] if due is not None and not self._once else [])
         return min(times, default=now + 1)
@@ -186,12 +182,9 @@ class Line:
             return False
         failed = self._inbox_weather.failures(_LISTING)
         listed = failed >= _PATIENCE or (self.ready and not failed and not self.inbox.rung)
-        return (
-            listed
-            and self.at_rest
-            and self._pieces.tried(_PATIENCE)
-            and not (self._gathered or self._inflow.spool.busy)
-        )
+        if not (listed and self.at_rest and self._pieces.tried(_PATIENCE)) or self._gathered or self._inflow.spool.busy:
+            return False
+        return work.failures(_NOTE) > 0 or self._noting.finished()
 
     @property
     def _gathered(self) -> bool:
@@ -240,47 +233,15 @@ class Line:
         held = self._pieces.held
         arrivals, odd = self._inflow.take(listing, now, held)
         for refusal in odd:
-            self._refuse(refusal)
+            self._sorter.refuse(refusal)
         if self._inflow.settle.news:
             self.inbox.news(now)
-        self._reading(arrivals, now)
+        self._sorter.read(arrivals, self.inbox.device_here, now)
         members, empty = self._inflow.look(listing, now, held)
-        self._reading(members, now)
+        self._sorter.read(members, self.inbox.device_here, now)
         for name, archive in empty:
-            self._put_away(archive, archive_of(name))
+            self._sorter.put_away(archive, archive_of(name))
         self._news = bool(odd or empty or self._inflow.spool.busy)
-
-    def _reading(self, arrivals: list[Arrival], now: float) -> None:
-        inbox, device = self.bench.project.inbox, self.inbox.device_here
-        self._reader.add(worker.Reading(inbox=inbox, device_here=device, choice=self._choice), arrivals, now)
-
-    def _examined(self, arrival: Arrival, result: object, settled: float) -> None:
-        """A file was read: it is an Instance, set aside, a companion of Studies, or it has to settle again."""
-        if isinstance(result, Instance):
-            self._gathering.add(result, settled)
-        elif isinstance(result, Refusal | Crashed):
-            self._refuse(result if isinstance(result, Refusal) else Refusal(arrival=arrival, reason=Reason.CRASHED))
-        elif isinstance(result, Directory):
-            self._put_away(arrival, DICOMDIR)
-        elif isinstance(result, Packed):
-            self._inflow.spool.add(arrival)
-        elif isinstance(result, Unready):
-            self._inflow.give_back(result, self._clock())
-
-    def _refuse(self, refusal: Refusal) -> None:
-        if marks(refusal, self.bench.project.done_marker):
-            self._markers.add(refusal.arrival)
-        else:
-            self._put_away(refusal.arrival, refusal)
-
-    def _put_away(self, arrival: Arrival, what: Companion | Refusal) -> None:
-        self._pieces.singles.append(SingleFile(self.bench, arrival, what))
-
-    def _follow_markers(self, now: float) -> None:
-        """What lies in the folder of a marker is complete, and does not wait for more."""
-        for marker in self._markers.due(now, self._inflow.changing, self._reader.oldest(float("inf"))):
-            self._assembly.complete(folder_of(marker))
-            self._put_away(marker, MARKER)
 
     def _open_jobs(self, now: float) -> None:
         """Makes a job of each Study that is due.
@@ -288,10 +249,10 @@ class Line:
         A file that has settled but was not read yet may belong to any Study, so the clock of the assembly stands
         where the oldest of them settled.
         """
-        self._follow_markers(now)
+        self._sorter.follow_markers(now)
         horizon = float("-inf") if self._once else self._reader.oldest(now)
         running = self._pieces.running()
-        for study, identity in self._gathering.due(horizon, now, running, flush=self._flush_now):
+        for study, identity in self._sorter.gathering.due(horizon, now, running, flush=self._flush_now):
             self._pieces.add(StudyJob(self.bench, study, identity))
         self._flush_now = False
 

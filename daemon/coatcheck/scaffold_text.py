@@ -74,6 +74,8 @@ profile: research
 # study_longest_wait: 6h
 # A file of this name releases the studies of its folder at once, or off.
 # done_marker: DONE
+# Where to put a note for those who drop: off, beside (the inbox), or a folder. It holds names that they dropped.
+# note: off
 # Which files are wanted; without a rule all are. A rule is a wildcard, {regex: …} over the dropped path, or a condition
 # over attributes: {when: {Modality: SR}}.
 # include: []
