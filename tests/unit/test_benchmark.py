@@ -53,7 +53,7 @@ def test_what_was_not_measured_is_not_made_up() -> None:
 
 def test_the_readme_tells_the_ratio_of_the_page() -> None:
     readme = (SCRIPTS.parent / "README.md").read_text()
-    told = re.search(r"([\d,]+) CT files take ([\d.]+) × the time of a copy", readme)
+    told = re.search(r"([\d,]+)\sCT files take ([\d.]+) × the time of a copy", readme)
 
     assert told is not None
     assert told.groups() == (f"{FIGURES['ct']['files']:,}", f"{FIGURES['ct']['ratio']['median']:.2f}")
