@@ -15,7 +15,8 @@ from pydicom.uid import UID
 
 from coatcheck.deid.actions import Context
 from coatcheck.deid.elements import Window
-from coatcheck.deid.facts import FactReader, Facts
+from coatcheck.deid.fact_reader import FactReader
+from coatcheck.deid.facts import Facts
 from coatcheck.deid.gate import Gate
 from coatcheck.deid.part10 import Head, inflate, new_meta, read_head
 from coatcheck.deid.plan import Plan

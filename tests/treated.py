@@ -13,7 +13,8 @@ from coatcheck.deid.part10 import new_meta
 from coatcheck.deid.plan import Plan
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.repeats import Repeats
-from coatcheck.deid.rewrite import Made, Rewriter
+from coatcheck.deid.rewrite import Rewriter
+from coatcheck.deid.scope import Made
 from coatcheck.model import Identity
 from coatcheck.profile_file import load_profile
 from tests.support import SECRET, SUBJECT, facts_of, opened, window_of

@@ -10,6 +10,7 @@ from typing import Any
 
 from coatcheck.errors import CoatcheckError
 from coatcheck.lane import Lane
+from coatcheck.parcel import Parcel
 
 _numbers = count()
 Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
@@ -44,6 +45,7 @@ class Batches:
 
     def add(self, function: Function, context: object, items: Sequence[Any], take: Take, *, size: int) -> None:
         """Cuts items into batches of at most ``size``; they are handed in by the next :meth:`step`."""
+        context = Parcel(context)
         for start in range(0, len(items), size):
             self._todo.append((function, context, items[start : start + size], take))
 

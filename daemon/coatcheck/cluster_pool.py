@@ -18,6 +18,7 @@ from coatcheck.config_model import Settings
 from coatcheck.delivery.afar import make_room, take_in
 from coatcheck.errors import CoatcheckError
 from coatcheck.model import Staged
+from coatcheck.parcel import opened
 from coatcheck.pool import Pool, count_workers
 from coatcheck.transform import transform
 from coatcheck.turns import Batch, Function, Turns, Weather, Workshop, weather_of
@@ -75,7 +76,9 @@ class ClusterPool:
         if function not in _AFAR:
             self._near.submit(function, context, items, done, failed, turn=turn)
             return
-        batch = Batch(function=function, context=context, items=tuple(items), done=done, failed=failed, turn=turn)
+        batch = Batch(
+            function=function, context=opened(context), items=tuple(items), done=done, failed=failed, turn=turn
+        )
         self._queue.append(batch)
         self._start()
 

@@ -15,6 +15,7 @@ from coatcheck.model import Fingerprint
 
 _NOT_POSSIBLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
 _SYNC_FILE_RANGE_WRITE, _SYNC_FILE_RANGE_WAIT = 2, 1 | 2 | 4
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -26,36 +27,46 @@ def fingerprint(status: os.stat_result) -> Fingerprint:
 @contextmanager
 def open_folder(path: str | Path, *, beneath: int | None = None) -> Iterator[int]:
     """A descriptor of a folder. Below ``beneath``, no part of the path may be a link."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    if beneath is None:
-        fd = os.open(path, flags)
-    else:
-        fd = os.open(".", flags, dir_fd=beneath)
-        for part in Path(path).parts:
-            try:
-                deeper = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
-            finally:
-                os.close(fd)
-            fd = deeper
+    fd = os.open(path, _FOLDER) if beneath is None else enter_folder(path, beneath)
     try:
         yield fd
     finally:
         os.close(fd)
+
+
+def enter_folder(path: str | Path, beneath: int) -> int:
+    """A descriptor of a folder below another one; no part of the path may be a link. The caller closes it."""
+    fd = beneath
+    for part in Path(path).parts or (".",):
+        try:
+            deeper = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+        finally:
+            if fd != beneath:
+                os.close(fd)
+        fd = deeper
+    return fd
 
 
 @contextmanager
 def open_original(folder: int, name: str) -> Iterator[int]:
-    """A descriptor of a regular file to read, never through a link and never waiting for a FIFO's other end.
-
-    Raises OSError with ELOOP where it is no regular file (any more).
-    """
-    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    """A descriptor of a regular file, as :func:`open_regular` gives it."""
+    fd = open_regular(folder, name)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         yield fd
     finally:
         os.close(fd)
+
+
+def open_regular(folder: int, name: str) -> int:
+    """A descriptor of a regular file to read, never through a link and never waiting for a FIFO's other end.
+
+    The caller closes it. Raises OSError with ELOOP where it is no regular file (any more).
+    """
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return fd
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:

@@ -16,37 +16,60 @@ from typing import Final
 SECONDS_PER_FILE: Final = 45.0  # of processor time: a slow disk is no fault of a file
 ADDRESS_SPACE: Final = 4 << 30  # bytes that one worker may map
 _GRACE: Final = 3  # a worker that cannot be interrupted is ended by the kernel after one part in so many more
-_AGAIN: Final = 1.0  # seconds; an interruption may come where Python drops exceptions
+_TICKS: Final = 45  # in the time that one file may take, it is looked at so often
 
 
 class TimeUp(Exception):
     """One file took too long."""
 
 
+class TimeLimit:
+    """How long each file may be worked on: ``with limit:`` goes around the work on one of them, and raises TimeUp."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun = math.inf
+
+    def __enter__(self) -> None:
+        """The work on a file begins."""
+        self._begun = time.process_time()
+
+    def __exit__(self, *error: object) -> None:
+        """It has ended."""
+        self._begun = math.inf
+
+    def tick(self, number: int, frame: FrameType | None) -> None:
+        """Looks how long it takes. It is called again and again, for Python drops exceptions in some places."""
+        if time.process_time() - self._begun >= self._seconds:
+            raise TimeUp
+        self.renew()
+
+    def renew(self) -> None:
+        """Lets the kernel end a worker process that even an exception does not stop."""
+        begun = time.process_time() if self._begun == math.inf else self._begun
+        if multiprocessing.parent_process() is not None:
+            _end_after(math.ceil(begun + self._seconds + self._seconds / _GRACE))
+
+
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TimeUp after ``seconds`` of processor time, where signals reach this thread.
+def time_limit(seconds: float) -> Iterator[TimeLimit]:
+    """A limit for each file of a batch: so many seconds of processor time, where signals reach this thread.
 
-    A worker process that even this does not stop is ended by the kernel a little later.
+    It costs the clock's reading for each file, and no more.
     """
+    limit = TimeLimit(seconds)
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield limit
         return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeUp
-
-    before = signal.signal(signal.SIGPROF, stop)
-    worker = multiprocessing.parent_process() is not None
-    if worker:
-        _end_after(math.ceil(time.process_time() + seconds + seconds / _GRACE))
-    signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)
+    before = signal.signal(signal.SIGPROF, limit.tick)
+    limit.renew()
+    signal.setitimer(signal.ITIMER_PROF, seconds / _TICKS, seconds / _TICKS)
     try:
-        yield
+        yield limit
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-        if worker:
+        if multiprocessing.parent_process() is not None:
             _end_after(resource.RLIM_INFINITY)
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExec
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal
 
-from coatcheck import worker_process
+from coatcheck import parcel, worker_process
 from coatcheck.aside import Aside
 from coatcheck.limits import ADDRESS_SPACE
 from coatcheck.shares import Slow
@@ -128,7 +128,7 @@ class Pool:
         if self._queue:
             batch = self._queue.popleft()
             try:
-                results = list(batch.function(batch.context, batch.items))
+                results = list(parcel.work(batch.function, batch.context, batch.items))
             except Exception as error:
                 batch.failed(weather_of(error))
             else:
@@ -146,7 +146,7 @@ class Pool:
                 return
             batch = self._suspects.popleft() if self._suspects else self._queue.popleft(self._in_turn())
             try:
-                future = self._processes().submit(batch.function, batch.context, batch.next_items)
+                future = self._processes().submit(parcel.work, batch.function, batch.context, batch.next_items)
             except BrokenProcessPool:
                 (self._suspects if batch.alone else self._queue).append(batch)
                 self._rebuild()

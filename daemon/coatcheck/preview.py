@@ -18,9 +18,9 @@ from coatcheck.deid import compare, pseudonyms
 from coatcheck.deid.actions import Context
 from coatcheck.deid.compare import DataSet
 from coatcheck.deid.part10 import new_meta
-from coatcheck.deid.profile import Profile
 from coatcheck.deid.verdicts import Decision, Verdicts
 from coatcheck.errors import Refused
+from coatcheck.limits import SECONDS_PER_FILE, time_limit
 from coatcheck.model import Directory, Identity, Instance, Job, Packed, Refusal, Study, Unready
 from coatcheck.passage import Passage
 from coatcheck.preview_basis import Basis, Found
@@ -105,21 +105,24 @@ class _Rehearsal:
         delivered = self._delivered(study.study_uid)
         self._given = subjects.find(project, basis.vault, basis.secret, study, delivered=delivered, now=now)
         self._job = self._frozen(study, frozenset[Identity]().union(*(one.identity for one in instances)))
-        self._gate = transform._gate(self._job, basis.profile.kept_kinds)
-        self._bench = transform.TransformBench.of(self._job, self._gate)
+        self._bench = transform.TransformBench(
+            transform.StudyBench(
+                Work(
+                    inbox=members[0][0].inbox,
+                    staging=Path("/nonexistent"),
+                    profile=basis.profile,
+                    secret=basis.secret,
+                    job=self._job,
+                )
+            )
+        )
         self._first: dict[str, bytes] = {}
 
     def previews(self) -> Iterator[Preview]:
         """What would become of each Instance, in order."""
         for one, instance in self._members:
-            work = Work(
-                inbox=one.inbox,
-                staging=Path("/nonexistent"),
-                profile=self._basis.profile,
-                secret=self._basis.secret,
-                job=self._job,
-            )
-            seen = judged(one.arrival, partial(self._preview, work, one, instance))
+            with time_limit(SECONDS_PER_FILE) as limit:
+                seen = judged(one.arrival, partial(self._preview, one, instance), limit)
             yield seen if isinstance(seen, Preview) else _without_rows(one, seen)
 
     def _delivered(self, study_uid: str) -> str | None:
@@ -143,11 +146,11 @@ class _Rehearsal:
             basis.project, given, self._uids, delivery_id=0, ticket=ticket, days=days, identity=identity
         )
 
-    def _preview(self, work: Work, one: Found, instance: Instance) -> Preview:
-        actions = transform.actions_on(work, instance, self._bench)
+    def _preview(self, one: Found, instance: Instance) -> Preview:
+        basis, actions = self._basis, transform.actions_on(instance, self._bench)
         with original(one.inbox, one.arrival) as fd:
-            rows, caught = self._rows(work.profile, instance, actions, fd)
-            digest = Passage(fd).digest(work.secret)
+            rows, caught = self._rows(instance, actions, fd)
+            digest = Passage(fd).digest(basis.secret)
         refused, note = self._verdict(instance, actions, digest)
         reason, detail = refused or caught or (None, "")
         return Preview(
@@ -157,7 +160,7 @@ class _Rehearsal:
             note=note,
             subject=self._job.subject,
             subject_given="?" not in self._job.subject,
-            shift_days=actions.shift_days if work.profile.temporal_information == "MODIFIED" else None,
+            shift_days=actions.shift_days if basis.profile.temporal_information == "MODIFIED" else None,
             study_uid=actions.uid(instance.study_uid),
             rows=tuple(rows),
         )
@@ -180,18 +183,16 @@ class _Rehearsal:
         where = "was delivered before" if uid in self._taken else "is among these files already"
         return None, f"the same {where}: nothing new would come out of it"
 
-    def _rows(
-        self, profile: Profile, instance: Instance, actions: Context, fd: int
-    ) -> tuple[list[Row], tuple[Reason, str] | None]:
+    def _rows(self, instance: Instance, actions: Context, fd: int) -> tuple[list[Row], tuple[Reason, str] | None]:
         """The rows, and what the gate has against the result."""
         with plain_source(fd) as (plain, window, head), tempfile.TemporaryFile(buffering=0) as out:
-            rewriter, plan = transform.rewriter_of(profile, instance, actions, window, head, self._bench)
+            rewriter, plan = transform.rewriter_of(instance, actions, window, head, self._bench.study)
             pieces = rewriter.run(head.start, head.encoding)
             meta = new_meta(instance.sop_class_uid, actions.uid(instance.sop_uid), head.transfer_syntax)
             transform.write(out.fileno(), meta, pieces, Passage(plain), window)
             result, caught = windowed(out.fileno()), None
             try:
-                self._gate.check(result, len(meta), head.encoding, rewriter.written, plan.permits)
+                self._bench.study.gate.check(result, len(meta), head.encoding, rewriter.written, plan.permits)
             except Refused as refused:
                 caught = (refused.reason, refused.detail)
             before = list(compare.listing(DataSet(window, head.start, head.encoding)))

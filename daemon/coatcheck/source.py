@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 from coatcheck.deid.elements import Window
 from coatcheck.deid.part10 import Head, inflate, read_head
 from coatcheck.errors import Refused
-from coatcheck.files import fingerprint, open_folder, open_original
+from coatcheck.files import enter_folder, fingerprint, open_folder, open_regular
 from coatcheck.intake.writers import is_being_written
 from coatcheck.model import Arrival
 from coatcheck.reasons import Reason
@@ -22,34 +23,72 @@ class Changed(Exception):
     """The original is not (any more) the file that settled."""
 
 
-@contextmanager
-def original(inbox: Path, arrival: Arrival, device_here: int | None = None) -> Iterator[int]:
-    """The original, opened; checked to be the file that settled, before and after it is used.
-
-    One on ``device_here``, where all writers are on this machine, must not be open for writing either.
+class Originals:
+    """The originals of one inbox, opened one by one. The folder that was used last stays open: the next file is mostly
+    in it too. Files on ``device_here``, where all writers are on this machine, must not be open for writing.
     """
-    folder, _, name = arrival.path.rpartition("/")
-    with ExitStack() as stack:
+
+    def __init__(self, inbox: Path, device_here: int | None = None) -> None:
+        self._inbox = inbox
+        self._device_here = device_here
+        self._open = ExitStack()
+        self._root: int | None = None
+        self._folder: tuple[str, int] | None = None  # below the inbox
+
+    def __enter__(self) -> Self:
+        """Nothing is open yet."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Closes the folders."""
+        self._open.close()
+        if self._folder is not None:
+            os.close(self._folder[1])
+
+    @contextmanager
+    def open(self, arrival: Arrival) -> Iterator[int]:
+        """The original; checked to be the file that settled, before and after it is used."""
+        folder, _, name = arrival.path.rpartition("/")
         try:
-            root = stack.enter_context(open_folder(inbox))
-            parent = stack.enter_context(open_folder(folder, beneath=root)) if folder else root
-            fd = stack.enter_context(open_original(parent, name))
+            fd = open_regular(self._parent(folder), name)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise Refused(Reason.NOT_A_FILE) from None
             raise Changed from error
-        if fingerprint(os.fstat(fd)) != arrival.fingerprint:
-            raise Changed
-        if arrival.fingerprint.device == device_here and is_being_written(fd):
-            raise Changed
         try:
-            yield fd
-        except Refused:
-            if fingerprint(os.fstat(fd)) == arrival.fingerprint:
-                raise
-            raise Changed from None  # What looks broken is being written.
-        if fingerprint(os.fstat(fd)) != arrival.fingerprint:
-            raise Changed
+            if fingerprint(os.fstat(fd)) != arrival.fingerprint:
+                raise Changed
+            if arrival.fingerprint.device == self._device_here and is_being_written(fd):
+                raise Changed
+            try:
+                yield fd
+            except Refused:
+                if fingerprint(os.fstat(fd)) == arrival.fingerprint:
+                    raise
+                raise Changed from None  # What looks broken is being written.
+            if fingerprint(os.fstat(fd)) != arrival.fingerprint:
+                raise Changed
+        finally:
+            os.close(fd)
+
+    def _parent(self, folder: str) -> int:
+        if self._root is None:
+            self._root = self._open.enter_context(open_folder(self._inbox))
+        if not folder:
+            return self._root
+        if self._folder is None or self._folder[0] != folder:
+            known, self._folder = self._folder, None
+            if known is not None:
+                os.close(known[1])
+            self._folder = folder, enter_folder(folder, self._root)
+        return self._folder[1]
+
+
+@contextmanager
+def original(inbox: Path, arrival: Arrival, device_here: int | None = None) -> Iterator[int]:
+    """One original alone, opened as :class:`Originals` does."""
+    with Originals(inbox, device_here) as originals, originals.open(arrival) as fd:
+        yield fd
 
 
 def windowed(fd: int) -> Window:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from coatcheck.containers import Member, bad, damage, members
 from coatcheck.files import make_durable, open_folder, write_all
 from coatcheck.folders import enter, has_folder, in_the_way
-from coatcheck.limits import SECONDS_PER_FILE
+from coatcheck.limits import SECONDS_PER_FILE, time_limit
 from coatcheck.model import Arrival, Refusal, Unready
 from coatcheck.paths import SPOOL
 from coatcheck.source import original
@@ -77,7 +77,8 @@ def _unpacked(context: Unpacking, name: str, arrival: Arrival) -> Unpacked | Ref
         try:
             os.mkdir(half, 0o700, dir_fd=spool)
             seconds = context.seconds + arrival.fingerprint.size / _BYTES_PER_SECOND
-            result = judged(arrival, partial(_extracted, context, spool, half, arrival), seconds)
+            with time_limit(seconds) as limit:
+                result = judged(arrival, partial(_extracted, context, spool, half, arrival), limit)
             if isinstance(result, Unpacked):
                 make_durable(Path(f"/proc/self/fd/{spool}", half), one_file_system=context.device_here is not None)
                 os.rename(half, name, src_dir_fd=spool, dst_dir_fd=spool)

@@ -19,16 +19,16 @@ from coatcheck.deid import facts
 from coatcheck.deid.attributes import attributes_of
 from coatcheck.deid.directory import is_directory
 from coatcheck.deid.elements import tag_text
+from coatcheck.deid.fact_reader import FactReader, Known
 from coatcheck.deid.part10 import MEDIA_STORAGE_DIRECTORY
 from coatcheck.deid.profile import Profile
-from coatcheck.deid.repeats import Repeats
 from coatcheck.errors import Refused
-from coatcheck.limits import SECONDS_PER_FILE, TimeUp, time_limit
+from coatcheck.limits import SECONDS_PER_FILE, TimeLimit, TimeUp, time_limit
 from coatcheck.model import Arrival, Directory, Identity, Instance, Job, Packed, Refusal, Unready
 from coatcheck.passage import Passage
 from coatcheck.paths import dropped, is_archive, is_unpacked
 from coatcheck.reasons import Reason
-from coatcheck.source import Changed, original, plain_source, windowed
+from coatcheck.source import Changed, Originals, plain_source, windowed
 
 _GONE = frozenset({None, errno.ENOENT, errno.ENOTDIR, errno.ESTALE})  # a file that changed or vanished
 T = TypeVar("T")
@@ -56,10 +56,10 @@ class Work:
     seconds: float = SECONDS_PER_FILE  # of processor time, for one file
 
 
-def judged(arrival: Arrival, work: Callable[[], T], seconds: float = SECONDS_PER_FILE) -> T | Refusal | Unready:
+def judged(arrival: Arrival, work: Callable[[], T], limit: TimeLimit) -> T | Refusal | Unready:
     """Does the work on one file, and turns what goes wrong with this file into a verdict over this file."""
     try:
-        with time_limit(seconds):
+        with limit:
             return work()
     except Refused as refused:
         return Refusal(arrival=arrival, reason=refused.reason, detail=refused.detail)
@@ -97,28 +97,30 @@ def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refus
     """Reads each file's header: an Instance, or why it is none."""
     shared: dict[Identity, Identity] = {}
     kinds: dict[frozenset[int], frozenset[int]] = {}
-    repeats = Repeats[facts.Seen]()
-    read = partial(_examine, context, shared=shared, kinds=kinds, repeats=repeats)
-    return [judged(arrival, partial(read, arrival), context.seconds) for arrival in batch]
+    known = Known()
+    with time_limit(context.seconds) as limit, Originals(context.inbox, context.device_here) as originals:
+        read = partial(_examine, originals, shared=shared, kinds=kinds, choice=context.choice, known=known)
+        return [judged(arrival, partial(read, arrival), limit) for arrival in batch]
 
 
 def _examine(
-    context: Reading,
+    originals: Originals,
     arrival: Arrival,
     shared: dict[Identity, Identity],
     kinds: dict[frozenset[int], frozenset[int]],
-    repeats: Repeats[facts.Seen],
+    choice: Choice,
+    known: Known,
 ) -> Instance | Directory | Packed:
     path = dropped(arrival.path)
-    if context.choice.leaves_out(path):
+    if choice.leaves_out(path):
         raise Refused(Reason.EXCLUDED)
-    if is_archive(path) and _is_packed(context, arrival):
+    if is_archive(path) and _is_packed(originals, arrival):
         return Packed(arrival=arrival)
-    with original(context.inbox, arrival, context.device_here) as fd, plain_source(fd) as (_, window, head):
+    with originals.open(arrival) as fd, plain_source(fd) as (_, window, head):
         if head.sop_class == MEDIA_STORAGE_DIRECTORY and is_directory(window, head):
             return Directory(arrival=arrival)
-        found = facts.FactReader(window, head, repeats).read()
-        wanted = context.choice.wants(path, partial(attributes_of, window, head.start, head.encoding))
+        found = FactReader(window, head, known).read()
+        wanted = choice.wants(path, partial(attributes_of, window, head.start, head.encoding))
     keys = found.keys
     if keys[facts.SOP_CLASS] == MEDIA_STORAGE_DIRECTORY:
         raise Refused(Reason.MALFORMED, tag_text(facts.SOP_CLASS))  # A DICOMDIR is no Instance.
@@ -138,9 +140,9 @@ def _examine(
     )
 
 
-def _is_packed(context: Reading, arrival: Arrival) -> bool:
+def _is_packed(originals: Originals, arrival: Arrival) -> bool:
     """Whether what is called like an archive is one, and no Instance. Only what was dropped is unpacked."""
-    with original(context.inbox, arrival, context.device_here) as fd:
+    with originals.open(arrival) as fd:
         window = windowed(fd)
         if window.size >= 132 and window.bytes(128, 132) == b"DICM":
             return False
@@ -151,9 +153,11 @@ def _is_packed(context: Reading, arrival: Arrival) -> bool:
 
 def digest(context: Work, batch: Sequence[Instance]) -> list[bytes | Refusal | Unready]:
     """The keyed digest of each original's content, to tell whether a second Instance with one UID is the same."""
-    return [judged(one.arrival, partial(_digest_of, context, one.arrival), context.seconds) for one in batch]
+    with time_limit(context.seconds) as limit, Originals(context.inbox) as originals:
+        read = partial(_digest_of, originals, context.secret)
+        return [judged(one.arrival, partial(read, one.arrival), limit) for one in batch]
 
 
-def _digest_of(context: Work, arrival: Arrival) -> bytes:
-    with original(context.inbox, arrival) as fd:
-        return Passage(fd).digest(context.secret)
+def _digest_of(originals: Originals, secret: bytes, arrival: Arrival) -> bytes:
+    with originals.open(arrival) as fd:
+        return Passage(fd).digest(secret)

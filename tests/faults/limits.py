@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coatcheck.files import fingerprint
+from coatcheck.limits import TimeLimit, time_limit
 from coatcheck.model import Arrival, Refusal, Unready
 from coatcheck.worker import judged
 
@@ -16,13 +17,14 @@ HUGE = 1 << 40
 
 def work(seconds: float, batch: Sequence[str]) -> list[object]:
     """Does each piece as a worker does a file: within limits, and with a verdict if it is too much."""
-    results = [_judged(seconds, kind) for kind in batch]
+    with time_limit(seconds) as limit:
+        results = [_judged(limit, kind) for kind in batch]
     return [_Late() if kind == LATE_BYTES else result for kind, result in zip(batch, results, strict=True)]
 
 
-def _judged(seconds: float, kind: str) -> str | Refusal | Unready:
+def _judged(limit: TimeLimit, kind: str) -> str | Refusal | Unready:
     arrival = Arrival(project="p", path="f", fingerprint=fingerprint(os.stat(Path(__file__).parent)))
-    return judged(arrival, lambda: _piece(kind), seconds)
+    return judged(arrival, lambda: _piece(kind), limit)
 
 
 def _piece(kind: str) -> str:

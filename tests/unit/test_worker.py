@@ -16,6 +16,7 @@ import pytest
 from coatcheck import worker
 from coatcheck.files import fingerprint
 from coatcheck.ledger.guard import is_detail
+from coatcheck.limits import TimeLimit, time_limit
 from coatcheck.model import Arrival, Directory, Instance, Job, Packed, Refusal, Staged, Unready
 from coatcheck.passage import Passage
 from coatcheck.reasons import Reason
@@ -147,7 +148,7 @@ def test_a_file_that_changes_while_it_is_read_settles_again(inbox: Path) -> None
         with original(inbox, arrival):
             (inbox / "f").write_bytes(b"someone writes on")
 
-    assert worker.judged(arrival, read_slowly) == Unready(arrival=arrival)
+    assert worker.judged(arrival, read_slowly, TimeLimit(60)) == Unready(arrival=arrival)
 
 
 def test_a_deflated_file_waits_where_there_is_no_room_to_inflate_it(
@@ -324,7 +325,7 @@ def test_an_unexpected_error_tells_its_place_and_never_a_value() -> None:
     def fail() -> None:
         raise KeyError("Mallory")
 
-    result = worker.judged(arrival, fail)
+    result = worker.judged(arrival, fail, TimeLimit(60))
 
     assert isinstance(result, Refusal)
     assert result.reason == Reason.FAILED
@@ -339,7 +340,7 @@ def test_a_file_that_is_too_much_is_too_large(error: type[Exception]) -> None:
     def fail() -> None:
         raise error
 
-    assert worker.judged(arrival, fail) == Refusal(arrival=arrival, reason=Reason.TOO_LARGE)
+    assert worker.judged(arrival, fail, TimeLimit(60)) == Refusal(arrival=arrival, reason=Reason.TOO_LARGE)
 
 
 def test_a_file_that_takes_too_long_is_timed_out() -> None:
@@ -350,7 +351,8 @@ def test_a_file_that_takes_too_long_is_timed_out() -> None:
         while True:
             pass
 
-    assert worker.judged(arrival, hang, 0.05) == Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
+    with time_limit(0.05) as limit:
+        assert worker.judged(arrival, hang, limit) == Refusal(arrival=arrival, reason=Reason.TIMED_OUT)
     assert signal.getsignal(signal.SIGPROF) == before
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
@@ -362,7 +364,8 @@ def test_a_slow_disk_is_no_fault_of_a_file() -> None:
         threading.Event().wait(0.2)
         return Refusal(arrival=arrival, reason=Reason.MALFORMED)
 
-    assert worker.judged(arrival, wait, 0.05) == Refusal(arrival=arrival, reason=Reason.MALFORMED)
+    with time_limit(0.05) as limit:
+        assert worker.judged(arrival, wait, limit) == Refusal(arrival=arrival, reason=Reason.MALFORMED)
 
 
 def test_a_source_that_cannot_be_read_is_no_weather_of_the_outbox(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
-from coatcheck.deid.gate import hits_in_text, kind_found
 from coatcheck.deid.hidden import INFLATED_MAX, streams, unescaped
+from coatcheck.deid.hits import hits_in_text, kind_found
 from coatcheck.deid.patterns import Patterns, patterns_of
 from coatcheck.deid.recognised import recognised
 from coatcheck.deid.text_dates import DateFound, dates_in, shifted

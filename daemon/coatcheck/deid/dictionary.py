@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from pydicom.datadict import get_entry
+from coatcheck.deid.pydicom_data import Entry, attributes, repeaters
 
 _UNKNOWN_MAX = 1000
 
 
-def _entry(tag: int) -> tuple[str, str, str, str, str] | None:
-    try:
-        return get_entry(tag)
-    except KeyError:
-        return None
+def _entry(tag: int) -> Entry | None:
+    entry = attributes().get(tag)
+    if entry is None and not is_private(tag):
+        for digits, mask, one in _masks():
+            if tag & mask == digits:
+                return one
+    return entry
+
+
+@cache
+def _masks() -> tuple[tuple[int, int, Entry], ...]:
+    """The repeating groups of PS3.6 7.6: the digits of a tag that are fixed, which they are, and what it means."""
+    return tuple(
+        (int(digits.replace("x", "0"), 16), int("".join("0" if one == "x" else "F" for one in digits), 16), entry)
+        for digits, entry in repeaters().items()
+    )
 
 
 @lru_cache(maxsize=8192)

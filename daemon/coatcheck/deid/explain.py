@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pydicom._uid_dict import UID_dictionary
-
 from coatcheck.deid import standard
 from coatcheck.deid.elements import tag_text
 from coatcheck.deid.plan import Plan
 from coatcheck.deid.private import vrs_of_private
 from coatcheck.deid.profile import Profile, WrittenRule
+from coatcheck.deid.pydicom_data import uids
 from coatcheck.deid.rules import Rule
 from coatcheck.deid.selectors import Path, Private, PrivateTag, Public, Selector, keyword, vrs
 from coatcheck.deid.settings import SettingError, nearest
@@ -185,7 +184,7 @@ def sop_class_of(text: str) -> str:
 
     Raises SettingError for none, and for several.
     """
-    known = {uid: entry for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class"}
+    known = {uid: entry for uid, entry in uids().items() if entry[1] == "SOP Class"}
     if text in known or standard.registered_uids().get(text) == "SOP Class":
         return text
     folded = text.casefold().replace(" ", "")

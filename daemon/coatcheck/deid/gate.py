@@ -10,11 +10,11 @@ value. Text is read by its character set and as other ones, behind escapes and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-from coatcheck.deid.charsets import LONGEST_SET, decode, encodings_of
+from coatcheck.deid.charsets import LONGEST_SET, encodings_of
 from coatcheck.deid.dictionary import vr_of
 from coatcheck.deid.elements import (
     EXPLICIT_LITTLE,
@@ -29,24 +29,22 @@ from coatcheck.deid.elements import (
     tag_text,
 )
 from coatcheck.deid.facts import CHARACTER_SET
-from coatcheck.deid.hidden import INFLATED_MAX, Read, streams, unescaped
-from coatcheck.deid.patterns import Patterns, Span, patterns_of
+from coatcheck.deid.hidden import INFLATED_MAX, Read, streams
+from coatcheck.deid.hits import kind_found
+from coatcheck.deid.patterns import patterns_of
 from coatcheck.deid.pixels import PIXEL_TAGS
 from coatcheck.deid.references import MOST, REFERENCE_TAGS, Noted
-from coatcheck.deid.repeats import Repeats
+from coatcheck.deid.repeats import ALIKE, Part, Repeats, Shelf
 from coatcheck.errors import Refused
 from coatcheck.model import Identity
 from coatcheck.reasons import Reason
 
-_TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-_WORDY = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-_NUMBERS = frozenset({"AS", "DS", "IS", "TM"})
 _DATES = frozenset({"DA", "DT"})
 _PACKED = frozenset({"OB", "OW", "UN"})  # their values may hold deflated streams
 _CHUNK = 1 << 18
 _CLEAN_MAX = 20_000  # values, of
 _CLEAN_LENGTH = 512  # bytes at most; of what is longer, the digest is remembered
-_DEPTH = 3  # escapes of escapes, streams in streams
+_DEPTH = 3  # streams in streams
 
 Written = set[tuple[int, bytes]]
 Path = tuple[int, ...]
@@ -54,10 +52,14 @@ Permits = Callable[[Path, int, str], bool]
 
 
 class Clean(NamedTuple):
-    """What a part that names nobody said: how text is to be read from its end on, and what it refers to."""
+    """What a part that names nobody said: how text is to be read from its end on, and what it refers to, which began
+    ``before`` it and goes on ``after`` it.
+    """
 
     charset: tuple[str, ...]
     references: tuple[str, ...]
+    before: str
+    after: str
 
 
 class Gate:
@@ -70,10 +72,17 @@ class Gate:
         self._patterns = patterns_of(frozenset(one for one in identity if one.kind not in kept))
         self._own = frozenset({subject.encode("ascii"), b"REMOVED", b"COATCHECK"})
         self._clean: set[tuple[str, tuple[str, ...], bytes]] = set()
-        self._repeats = Repeats[Clean]()
+        self._repeats = Shelf[Clean]()
+        self._meta = Repeats[Clean]()
 
     def check(
-        self, window: Window, start: int, encoding: Encoding, written: Written, permits: Permits | None = None
+        self,
+        window: Window,
+        start: int,
+        encoding: Encoding,
+        written: Written,
+        permits: Permits | None = None,
+        kind: Hashable = None,
     ) -> tuple[str, ...]:
         """Refuses a result as identity-found, with the path of the tag and the kind of identity.
 
@@ -84,8 +93,8 @@ class Gate:
         Raises Refused as too-large where a deflated stream holds more than can be searched.
         """
         walk = _Walk(self, window, written, permits)
-        walk.data_set(132, start, EXPLICIT_LITTLE, (), (), 0)
-        walk.top(start, encoding, self._repeats)
+        walk.meta(132, start, self._meta)
+        walk.top(start, encoding, self._repeats.of(kind))
         return tuple(walk.references)[:MOST]
 
     def names_nobody(self, value: bytes, vr: str, charset: tuple[str, ...]) -> bool:
@@ -147,44 +156,6 @@ def _overlapping(content: Iterator[bytes], overlap: int) -> Iterator[bytes]:
         yield held
 
 
-def kind_found(known: Patterns, value: bytes, vr: str, charset: tuple[str, ...]) -> str | None:
-    """The kind of an identity that is in a value, by the rules for its VR; deflated streams are not looked into."""
-    if vr == "UI":
-        return known.in_uids(value.decode("latin-1"))
-    if vr in _NUMBERS:
-        return known.in_number(value.replace(b"\0", b"").decode("latin-1"))
-    for hit in _hits(known, value, vr, charset):
-        return hit.kind
-    return None
-
-
-def _hits(known: Patterns, value: bytes, vr: str, charset: tuple[str, ...]) -> Iterator[Span]:
-    wordy = vr in _WORDY
-    yield from known.in_raw(value)
-    if vr in _TEXT:
-        yield from hits_in_text(known, decode(value, charset or ("latin-1",)), wordy)
-        if not value.isascii():  # A letter may be taken for the second half of one of two bytes.
-            yield from known.spans_of_bytes(value)
-    else:
-        yield from known.spans_of_bytes(value)
-        if b"%" in value or b"&" in value or b"\\u" in value:
-            text = value.decode("latin-1")
-            opened = unescaped(text)
-            if opened != text:
-                yield from hits_in_text(known, opened, False)
-    if b"\0" in value:
-        yield from _hits(known, value.replace(b"\0", b""), vr, charset)
-
-
-def hits_in_text(known: Patterns, text: str, wordy: bool) -> Iterator[Span]:
-    """Identities in a text, and in what its escapes stand for; the places are those of the text that was searched."""
-    for _ in range(_DEPTH):
-        yield from known.spans(text, wordy=wordy)
-        before, text = text, unescaped(text)
-        if text == before:
-            return
-
-
 class _Walk:
     """One result on its way through the gate."""
 
@@ -196,25 +167,45 @@ class _Walk:
         self._permitted = 0
         self._ends: Ends = {}
         self._noted = Noted()
-        self.references: dict[str, None] = {}
+        self.references: Iterable[str] = ()
+
+    def meta(self, begin: int, end: int, repeats: Repeats[Clean]) -> None:
+        """The File Meta Information."""
+        for part in repeats.walk(self._window, begin, EXPLICIT_LITTLE, self._ends, end):
+            self._part(part, EXPLICIT_LITTLE, (), (), repeats)
 
     def top(self, start: int, encoding: Encoding, repeats: Repeats[Clean]) -> None:
         """The top level. A run of elements that was found clean, as a whole, in another file is so in this one."""
         charset: tuple[str, ...] = ()
         for part in repeats.walk(self._window, start, encoding, self._ends):
             if part.tags[0] in PIXEL_TAGS:
-                return
-            clean = part.memo
-            if clean is None:
-                before, self._noted = self._permitted, Noted()
-                for found in part.found:
-                    charset = self._element(found, encoding, charset, (), 0)
-                clean = Clean(charset, tuple(self._noted.uids))
-                if part.fixed is not None and self._permitted == before:
-                    part.memo = clean
-            charset = clean.charset
-            if clean.references:
-                self.references.update(dict.fromkeys(clean.references))
+                break
+            charset = self._part(part, encoding, charset, (), repeats)
+        self.references = self._noted.uids
+
+    def _part(
+        self, part: Part[Clean], encoding: Encoding, charset: tuple[str, ...], path: Path, repeats: Repeats[Clean]
+    ) -> tuple[str, ...]:
+        if part.fixed is None:
+            for found in part.found:
+                charset = self._element(found, encoding, charset, path, len(path) // 2, repeats)
+            return charset
+        clean, noted = part.memo, self._noted
+        if clean is None or clean.before != noted.sop_class:
+            clean = self._searched(part, encoding, charset, path)
+        noted.take(clean.references, clean.after)
+        return clean.charset
+
+    def _searched(self, part: Part[Clean], encoding: Encoding, charset: tuple[str, ...], path: Path) -> Clean:
+        """A run of elements; it is remembered as clean if nothing in it had to be permitted."""
+        whole, self._noted = self._noted, Noted(self._noted.sop_class)
+        before, permitted = whole.sop_class, self._permitted
+        for found in part.elements(self._window, encoding, self._ends):
+            charset = self._element(found, encoding, charset, path, len(path) // 2)
+        clean = Clean(charset, tuple(self._noted.uids), before, self._noted.sop_class)
+        part.memo = clean if self._permitted == permitted else None
+        self._noted = whole
+        return clean
 
     def data_set(
         self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: Path, depth: int
@@ -224,12 +215,18 @@ class _Walk:
             charset = self._element(found, encoding, charset, path, depth)
 
     def _element(
-        self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: Path, depth: int
+        self,
+        found: Element,
+        encoding: Encoding,
+        charset: tuple[str, ...],
+        path: Path,
+        depth: int,
+        repeats: Repeats[Clean] | None = None,
     ) -> tuple[str, ...]:
         """One element; gives the character set of those that follow. Raises Refused where it names somebody."""
         tag, vr, _, value, value_end, _ = found
         if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
-            self._sequence(found, encoding, charset, path, depth + 1)
+            self._sequence(found, encoding, charset, path, depth + 1, repeats)
         elif value_end - value > _CHUNK:
             self._bulk(found, path)
         elif value != value_end:
@@ -255,10 +252,30 @@ class _Walk:
             raise Refused(Reason.IDENTITY_FOUND, f"{_path_text(path, found.tag)} {kind}")
         self._permitted += 1
 
-    def _sequence(self, found: Element, encoding: Encoding, charset: tuple[str, ...], path: Path, depth: int) -> None:
+    def _sequence(
+        self,
+        found: Element,
+        encoding: Encoding,
+        charset: tuple[str, ...],
+        path: Path,
+        depth: int,
+        repeats: Repeats[Clean] | None,
+    ) -> None:
         inside = item_encoding(found, encoding)
         for index, (begin, end) in enumerate(items(self._window, found, inside, self._ends, depth)):
-            self.data_set(begin, end, inside, charset, (*path, found.tag, index), depth)
+            place = (*path, found.tag, index)
+            known = repeats.inside((found.tag, min(index, ALIKE), charset)) if repeats else None
+            if known is None:
+                self.data_set(begin, end, inside, charset, place, depth)
+            else:
+                self._item(begin, end, inside, charset, place, known)
+
+    def _item(
+        self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: Path, repeats: Repeats[Clean]
+    ) -> None:
+        """An item's Data Set, of which much may repeat."""
+        for part in repeats.walk(self._window, begin, encoding, self._ends, end):
+            charset = self._part(part, encoding, charset, path, repeats)
 
     def _bulk(self, found: Element, path: Path) -> None:
         """A large value that is no pixel data, searched piece by piece with an overlap."""

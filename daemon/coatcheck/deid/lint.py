@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-
-from coatcheck.deid import standard
+from coatcheck.deid import pydicom_data, standard
 from coatcheck.deid.actions import KINDS
 from coatcheck.deid.dictionary import vrs_of
 from coatcheck.deid.elements import tag_text
@@ -96,8 +94,8 @@ def _vrs_of_target(target: Target) -> frozenset[str]:
 @cache
 def attributes() -> tuple[tuple[int, str], ...]:
     """Every attribute that a rule may reach, with each of its VRs; those of repeating groups in all of these groups."""
-    tags = {*DicomDictionary, *standard.annex_e()}
-    for text in RepeatersDictionary:
+    tags = {*pydicom_data.attributes(), *standard.annex_e()}
+    for text in pydicom_data.repeaters():
         groups = range(0, 0x20, 2) if text[2:4] == "xx" else (0,)
         tags |= {
             int(f"{text[:2]}{group:02X}{text[4:]}" if text[2:4] == "xx" else text.replace("x", "0"), 16)

@@ -6,16 +6,16 @@ A file may lack the preamble, the File Meta Information or both; what it is then
 from __future__ import annotations
 
 import zlib
-from struct import pack, unpack_from
+from struct import Struct, pack, unpack_from
 from typing import IO, NamedTuple
 
 from coatcheck.deid.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    LONG_VRS,
     VRS,
     Encoding,
-    Ends,
     Window,
     elements,
 )
@@ -34,6 +34,8 @@ IMPLEMENTATION_VERSION_NAME = "COATCHECK"
 
 INFLATED_MAX = 1 << 29  # what a deflated Data Set may grow to; beyond that it is taken for a bomb
 _META_MAX = 1 << 20
+_HEADER = Struct("<HH2sH").unpack_from
+_SHORT_VRS = frozenset(vr for vr in VRS if vr.decode() not in LONG_VRS)
 _LOW_GROUPS = frozenset({0x0002, 0x0004, 0x0008, 0x0010})
 
 
@@ -113,15 +115,20 @@ def _encoding(head: bytes) -> Encoding:
 def _read_meta(window: Window, start: int) -> tuple[int, dict[int, str]]:
     """The File Meta Information's UIDs, and where the Data Set begins. Group 0002 is always explicit little endian."""
     found: dict[int, str] = {}
-    ends: Ends = {}
     pos = start
     limit = min(window.size, start + _META_MAX)
-    while pos + 8 <= limit and window.bytes(pos, pos + 2) == b"\x02\0":
-        encoding = EXPLICIT_LITTLE if window.bytes(pos + 4, pos + 6) in VRS else IMPLICIT_LITTLE
-        element = next(elements(window, pos, window.size, encoding, ends))
-        if element.tag in (0x00020002, 0x00020010) and element.value_end - element.value <= 64:
-            found[element.tag] = text_of(window.bytes(element.value, element.value_end))
-        pos = element.end
+    while pos + 8 <= limit:
+        window.need(pos, 8)
+        group, number, vr, length = _HEADER(window.buf, pos - window.base)
+        if group != 2:
+            break
+        tag, value, end = 0x00020000 | number, pos + 8, pos + 8 + length
+        if vr not in _SHORT_VRS or end > window.size:  # it is rare, and needs a walk
+            one = next(elements(window, pos, window.size, EXPLICIT_LITTLE if vr in VRS else IMPLICIT_LITTLE, {}))
+            tag, value, end = one.tag, one.value, one.end
+        if tag in (0x00020002, 0x00020010) and end - value <= 64:
+            found[tag] = text_of(window.bytes(value, end))
+        pos = end
     return pos, found
 
 

@@ -23,6 +23,14 @@ SHAPE_TAGS = frozenset({ROWS, COLUMNS, SAMPLES, BITS, FRAMES, PHOTOMETRIC})
 _CHUNK = 1 << 18
 
 
+def number_of(raw: bytes, tag: int, *, little: bool) -> int | None:
+    """One of the numbers that shape pixels, or None: that of frames is an IS, the others are US."""
+    if tag != FRAMES:
+        return int.from_bytes(raw[:2], "little" if little else "big") if len(raw) >= 2 else None
+    text = raw.decode("ascii", "replace").strip(" \0").split("\\")[0].strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
 def native_lengths(tag: int, shape: dict[int, int], photometric: str) -> tuple[int, ...]:
     """How many bytes native pixels may have, the fewest first; empty where the header does not say."""
     rows, columns = shape.get(ROWS), shape.get(COLUMNS)

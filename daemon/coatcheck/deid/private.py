@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from pydicom.datadict import private_dictionary_VR
-
 from coatcheck.deid import standard
 from coatcheck.deid.profile import Profile
+from coatcheck.deid.pydicom_data import private_vr
 from coatcheck.deid.rules import Rule, by_vr, rule_of
 
 _TEXT = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
@@ -49,11 +48,8 @@ def vrs_of_private(tag: int, creator: str) -> tuple[str, ...]:
     listed = _safe().get((tag >> 16, tag & 0xFF, creator))
     if listed is not None and listed.vr:
         return tuple(listed.vr.split("/"))
-    try:
-        found = str(private_dictionary_VR(tag | 0x1000, creator))
-    except KeyError:
-        return ()
-    return () if found == "UN" else tuple(found.replace("_", " or ").split(" or "))
+    found = private_vr(tag | 0x1000, creator)
+    return () if found in (None, "UN") else tuple(found.replace("_", " or ").split(" or "))
 
 
 def safe_rule(profile: Profile, tag: int, vr: str, creator: str) -> Rule | None:

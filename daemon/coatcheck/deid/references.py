@@ -7,6 +7,7 @@ UIDs; here they are collected, so that the ledger can count those whose target n
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from coatcheck.deid.standard import is_registered
 
@@ -20,13 +21,21 @@ _NO_FILE = ("1.2.840.10008.3.1.2.", "1.2.840.10008.5.1.4.32.", "1.2.840.10008.5.
 
 
 class Noted:
-    """References as they are met on a walk: ``uids`` holds each once, in order, `MOST` at most."""
+    """References as they are met on a walk: ``uids`` holds each once, in order, `MOST` at most.
 
-    __slots__ = ("_class", "uids")
+    ``sop_class`` is that of a reference whose UID is still to come, "" for none.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("sop_class", "uids")
+
+    def __init__(self, sop_class: str = "") -> None:
         self.uids: dict[str, None] = {}
-        self._class = ""
+        self.sop_class = sop_class
+
+    def take(self, uids: Iterable[str], sop_class: str) -> None:
+        """Takes over what was noted of a part of the walk."""
+        self.uids.update(dict.fromkeys(uids))
+        self.sop_class = sop_class
 
     def note(self, tag: int, value: bytes) -> None:
         """Takes the value of one of REFERENCE_TAGS; the class of a reference stands before its UID.
@@ -35,9 +44,9 @@ class Noted:
         """
         text = value[:80].decode("latin-1").strip(" \0")  # a longer one is no UID
         if tag == REFERENCED_CLASS:
-            self._class = text
+            self.sop_class = text
             return
-        sop_class, self._class = self._class, ""
+        sop_class, self.sop_class = self.sop_class, ""
         if sop_class.startswith(_NO_FILE) and sop_class != _STUDY:
             return
         if _UID.fullmatch(text) and not is_registered(text) and len(self.uids) < MOST:

@@ -7,14 +7,14 @@ byte-identical; a sequence in which something changed gets defined lengths.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
-from coatcheck.deid.actions import ACTIONS, Context
+from coatcheck.deid.acting import VALUE_MAX, acted_on, pad
+from coatcheck.deid.actions import Context
 from coatcheck.deid.charsets import LONGEST_SET, encodings_of
 from coatcheck.deid.content import MEASURED, Content
 from coatcheck.deid.content_tree import ContentTree, Judged, goes_empty
 from coatcheck.deid.dictionary import vrs_of
-from coatcheck.deid.dummies import dummy_sequence, element, header, item_header
+from coatcheck.deid.dummies import header, item_header
 from coatcheck.deid.elements import (
     Element,
     Encoding,
@@ -24,36 +24,23 @@ from coatcheck.deid.elements import (
     is_sequence,
     item_encoding,
     items,
-    tag_text,
 )
 from coatcheck.deid.part10 import text_of
 from coatcheck.deid.pieces import Pieces
 from coatcheck.deid.pixels import PIXEL_TAGS
 from coatcheck.deid.plan import Plan
 from coatcheck.deid.private import is_creator, without_block
-from coatcheck.deid.repeats import CHARACTER_SET, Part, Repeats
+from coatcheck.deid.repeats import ALIKE, CHARACTER_SET, Part, Repeats
 from coatcheck.deid.rules import METHOD_CODES, STAMPS, Rule
-from coatcheck.deid.scope import Absent, Scope
+from coatcheck.deid.scope import Absent, Made, Scope
 from coatcheck.deid.selectors import Path, PrivateTag
 from coatcheck.deid.stamps import method_codes, stamp
 from coatcheck.errors import Refused
-from coatcheck.reasons import Reason
 
 _STAMPED = frozenset(STAMPS)
 _BEYOND = 1 << 32  # after every tag
 _CREATOR_MAX = 64  # LO
 _DEFAULT_CHARSET = ("latin-1",)
-VALUE_MAX = 1 << 20  # bytes; a longer value is none that an action could understand, and is acted on as an empty one
-
-
-class Made(NamedTuple):
-    """What became of a part that repeats: its bytes, the dates written in it, and how the scope was left."""
-
-    data: bytes
-    written: frozenset[tuple[int, bytes]]
-    stamps: int
-    charset: tuple[str, ...]
-    creators: dict[int, str]
 
 
 class Rewriter:
@@ -75,34 +62,63 @@ class Rewriter:
         """The whole Data Set from ``start``, with the stamps of PS3.15 E.1.1. Nothing after Pixel Data is taken."""
         out = Pieces()
         scope = Scope((), _DEFAULT_CHARSET, sorted({*STAMPS, *self._plan.additions(())}))
-        for part in self._repeats.walk(self._window, start, encoding, self._ends):
-            made = part.memo
-            if made is not None:
-                out.add(made.data)
-                self.written |= made.written
-                del scope.pending[: made.stamps]
-                scope.charset = made.charset
-                scope.creators |= made.creators
-            elif part.fixed is not None:
-                self._remembered(out, part, scope, encoding)
-            else:
-                self._elements(out, part.found, scope, encoding)
+        self._parts(out, self._repeats.walk(self._window, start, encoding, self._ends), scope, encoding, self._repeats)
         self._before(out, _BEYOND, scope, encoding)
         return out
 
-    def _remembered(self, out: Pieces, part: Part[Made], scope: Scope, encoding: Encoding) -> None:
-        """A run that may repeat: what becomes of it is kept as bytes."""
-        before, self.written = self.written, set()
+    def _parts(
+        self, out: Pieces, parts: Iterable[Part[Made]], scope: Scope, encoding: Encoding, repeats: Repeats[Made]
+    ) -> None:
+        """One Data Set, part by part."""
+        for part in parts:
+            if part.fixed is None:
+                self._elements(out, part.found, scope, encoding, repeats)
+                continue
+            if (made := part.memo) is None:
+                made = part.memo = self._made(part, scope, encoding)
+            else:
+                scope.charset = made.charset
+                if made.stamps:
+                    del scope.pending[: made.stamps]
+                if made.creators:
+                    scope.creators |= made.creators
+            if made.data is None:
+                out.keep(part.start, part.start + len(part.fixed))
+            else:
+                out.add(made.data)
+                self._context.uids.update(made.uids)
+                self.written |= made.written
+
+    def _made(self, part: Part[Made], scope: Scope, encoding: Encoding) -> Made:
+        """What becomes of a run that may repeat."""
+        written, self.written = self.written, set()
+        uids, self._context.uids = self._context.uids, {}  # so that whoever finds the memo knows which are in it
         made, left = Pieces(), len(scope.pending)
         self._elements(made, part.found, scope, encoding)
-        data = b"".join(one if isinstance(one, bytes) else self._window.bytes(*one) for one in made.parts)
-        stamps = left - len(scope.pending)
-        part.memo = Made(data, frozenset(self.written), stamps, scope.charset, dict(scope.creators))
-        self.written |= before
-        out.add(data)
+        same = made.is_only(part.start, part.found[-1].end)
+        parts = (one if isinstance(one, bytes) else self._window.bytes(*one) for one in made.parts)
+        data = None if same else b"".join(parts)
+        found = Made(
+            data,
+            self._context.uids,
+            frozenset(self.written),
+            left - len(scope.pending),
+            scope.charset,
+            dict(scope.creators),
+        )
+        self.written, self._context.uids = written, uids
+        return found
 
-    def _elements(self, out: Pieces, found: Iterable[Element], scope: Scope, encoding: Encoding) -> None:
-        """Elements of one Data Set, with what is written between them."""
+    def _elements(
+        self,
+        out: Pieces,
+        found: Iterable[Element],
+        scope: Scope,
+        encoding: Encoding,
+        repeats: Repeats[Made] | None = None,
+    ) -> None:
+        """Elements of one Data Set, with what is written between them. ``repeats`` is of elements that vary."""
+        scope.repeats = repeats
         for one in found:
             if scope.pending and scope.pending[0] <= one.tag:
                 self._before(out, one.tag, scope, encoding)
@@ -156,6 +172,21 @@ class Rewriter:
         self._before(out, _BEYOND, scope, encoding)
         return out
 
+    def _inside(self, scope: Scope, path: Path, index: int) -> Repeats[Made] | None:
+        """What repeats among such items, in a sequence that varies; Content Items are judged one by one."""
+        if scope.repeats is None or self._plan.judges_items(path):
+            return None
+        return scope.repeats.inside((path[-1], min(index, ALIKE), scope.charset))
+
+    def _item(
+        self, begin: int, end: int, encoding: Encoding, outside: Scope, path: Path, repeats: Repeats[Made]
+    ) -> Pieces:
+        """An item's Data Set, of which much may repeat."""
+        out, scope = Pieces(), Scope(path, outside.charset, list(self._plan.additions(path)))
+        self._parts(out, repeats.walk(self._window, begin, encoding, self._ends, end), scope, encoding, repeats)
+        self._before(out, _BEYOND, scope, encoding)
+        return out
+
     def _append(self, out: Pieces, found: Element, encoding: Encoding, scope: Scope) -> None:
         """What becomes of one element: nothing, a span of the source, or something new."""
         tag, creator = found.tag, ""
@@ -184,7 +215,7 @@ class Rewriter:
             step = PrivateTag(tag >> 16, tag & 0xFF, creator) if creator else tag
             self._sequence(out, found, encoding, scope, (*scope.path, step))
         elif (found.value_end - found.value) & 1 and found.end == found.value_end:
-            self._pad(out, found, encoding)
+            pad(out, found, encoding)
         else:
             out.keep(found.start, found.end)
 
@@ -197,43 +228,15 @@ class Rewriter:
             out.keep(found.start, found.end)
 
     def _act(self, out: Pieces, rule: Rule, found: Element | Absent, scope: Scope, encoding: Encoding) -> None:
-        tag, vr, context = found.tag, found.vr, self._context
-        if vr == "SQ":
-            value: bytes | None = dummy_sequence(tag, encoding) if rule.action == "dummy" else b""
-        else:
-            too_long = found.value_end - found.value > VALUE_MAX
-            original = b"" if too_long else self._window.bytes(found.value, found.value_end)
-            context.tag = without_block(tag) if tag & 0x10000 else tag
-            context.charset, context.little = scope.charset, encoding.little
-            value = (rule.do or ACTIONS[rule.action])(original, vr, context)
-            if value is None or (too_long and rule.action == "clean-text"):
-                value = ACTIONS[rule.fallback](original, vr, context)
-        if value is None:
+        new = acted_on(rule, found, self._window, self._context, scope.charset, encoding)
+        if new is None:
             return
-        if vr in ("DA", "DT"):
-            self.written.add((tag, value))
-        try:
-            new = element(tag, vr, value, encoding)
-        except OverflowError:
-            raise Refused(Reason.TOO_LARGE, tag_text(tag)) from None
-        if isinstance(found, Element) and self._is_same(found, new):
+        if found.vr in ("DA", "DT"):
+            self.written.add((found.tag, new.value))
+        if isinstance(found, Element) and new.is_same(found, self._window):
             out.keep(found.start, found.end)
         else:
-            out.add(new)
-
-    def _is_same(self, found: Element, new: bytes) -> bool:
-        """Whether an action left an element as it was, such as a text in which there is nothing to clean."""
-        return len(new) == found.end - found.start and new == self._window.bytes(found.start, found.end)
-
-    def _pad(self, out: Pieces, found: Element, encoding: Encoding) -> None:
-        """A value of odd length, which PS3.5 7.1.1 forbids, made even."""
-        length = found.value_end - found.value
-        try:
-            out.add(header(found.tag, found.vr, length + 1, encoding))
-        except OverflowError:
-            raise Refused(Reason.TOO_LARGE, tag_text(found.tag)) from None
-        out.keep(found.value, found.value_end)
-        out.add(b"\0" if found.vr in ("UI", "OB", "UN") else b" ")
+            out.add(new.data)
 
     def _sequence(self, out: Pieces, found: Element, encoding: Encoding, scope: Scope, path: Path) -> None:
         """A sequence that is kept, with all rules applied inside (PS3.15 E.1.1)."""
@@ -253,11 +256,15 @@ class Rewriter:
         """The items rewritten, or None where nothing in them changed."""
         inside = item_encoding(found, encoding)
         out, changed = Pieces(), False
-        for one in self._judged(found, inside, scope, path):
+        for index, one in enumerate(self._judged(found, inside, scope, path)):
             if one.goes:
                 changed = True
                 continue
-            made = self._data_set(one.begin, one.end, inside, scope, path, one.content)
+            known = None if one.content else self._inside(scope, path, index)
+            if known is not None:
+                made = self._item(one.begin, one.end, inside, scope, path, known)
+            else:
+                made = self._data_set(one.begin, one.end, inside, scope, path, one.content)
             changed = changed or not made.is_only(one.begin, one.end)
             out.add(item_header(made.length, inside))
             out.extend(made)

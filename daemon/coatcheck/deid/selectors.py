@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-
 from coatcheck.deid import standard
 from coatcheck.deid.dictionary import is_private, keyword_of, vrs_of
 from coatcheck.deid.elements import tag_text
+from coatcheck.deid.pydicom_data import attributes, repeaters
 from coatcheck.deid.settings import SettingError, checked_pattern, found, nearest
 
 _EXACT = 0xFFFFFFFF
@@ -294,6 +293,6 @@ def _range(first: Public, last: Public, text: str) -> Range:
 def _keywords() -> dict[str, Public]:
     """Every keyword of PS3.6 and of PS3.15 Table E.1-1, with what it stands for."""
     known = {row.keyword: Public(tag) for tag, row in standard.annex_e().items() if row.keyword}
-    known |= {entry[4]: _tag(digits) for digits, entry in RepeatersDictionary.items() if entry[4]}
-    known |= {entry[4]: Public(tag) for tag, entry in DicomDictionary.items() if entry[4] and entry[0] != "NONE"}
+    known |= {entry[4]: _tag(digits) for digits, entry in repeaters().items() if entry[4]}
+    known |= {entry[4]: Public(tag) for tag, entry in attributes().items() if entry[4] and entry[0] != "NONE"}
     return known

@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from itertools import groupby
 
-from pydicom.charset import ENCODINGS_TO_CODES, encode_string
-
 from coatcheck.deid import forms
-from coatcheck.deid.charsets import decode
+from coatcheck.deid.charsets import decode, pydicom_charset
 from coatcheck.deid.folding import normalized
 from coatcheck.deid.standard import vr_limits
 
@@ -201,9 +199,9 @@ def _extended(text: str, codecs: tuple[str, ...]) -> bytes:
         if plain:
             out += letters.encode("ascii")
             continue
-        data = encode_string(letters, codecs)
+        data = pydicom_charset().encode_string(letters, codecs)
         if b"\x1b" in out and not data.startswith(b"\x1b"):
-            out += ENCODINGS_TO_CODES.get(codecs[0], b"")
+            out += pydicom_charset().ENCODINGS_TO_CODES.get(codecs[0], b"")
         out += data
         escapes = _G0.findall(data)
         if escapes and escapes[-1].startswith(b"\x1b$"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from coatcheck.deid.acting import VALUE_MAX
 from coatcheck.deid.actions import ACTIONS, Context
 from coatcheck.deid.compare import Pair, Place, Seen
 from coatcheck.deid.content import MEASURED, Content
@@ -16,7 +17,6 @@ from coatcheck.deid.elements import Window, item_encoding
 from coatcheck.deid.pixels import PIXEL_TAGS
 from coatcheck.deid.plan import Plan
 from coatcheck.deid.private import is_creator, without_block
-from coatcheck.deid.rewrite import VALUE_MAX
 from coatcheck.deid.rules import CONTRADICTION, PATIENT_ID, PATIENT_NAME, PRIVATE, STAMPS, Rule
 
 _WITHOUT_SETTINGS = ("keep", "remove", "empty", "dummy")

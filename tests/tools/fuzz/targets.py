@@ -18,7 +18,7 @@ from pydicom import Dataset, config, dcmread
 from coatcheck.deid.cleaning import Cleaner
 from coatcheck.deid.directory import is_directory
 from coatcheck.deid.elements import Encoding, Ends, Window, elements, is_sequence, item_encoding, items
-from coatcheck.deid.facts import FactReader
+from coatcheck.deid.fact_reader import FactReader
 from coatcheck.deid.gate import Gate
 from coatcheck.deid.part10 import inflate, read_head
 from coatcheck.deid.pixels import PIXEL_TAGS

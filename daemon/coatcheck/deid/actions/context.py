@@ -19,6 +19,7 @@ _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)+")  # what names a folder in th
 @dataclass(slots=True, kw_only=True)
 class Context:
     """What the actions on one Instance need to know, and the UIDs that they replaced (original → new).
+    Those that an earlier system gave stand in ``given``, and are not told again.
 
     ``charset`` (names of codecs, as of ``charsets.encodings_of``), ``little`` (the byte order) and ``tag`` (a private
     one without its block) are those of the element at hand: whoever calls an action sets them before. ``attributes``
@@ -30,6 +31,7 @@ class Context:
     subject: str
     shift_days: int = field(repr=False)
     uids: dict[str, str] = field(default_factory=dict, repr=False)
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
     retains_uids: bool = False
     project: str = ""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -46,6 +48,9 @@ class Context:
         """The new UID for an original one. Those registered in PS3.6 Annex A stay; all do where UIDs are kept."""
         known = self.uids.get(original)
         if known is None:
+            known = self.given.get(original)
+            if known is not None:
+                return known
             if is_registered(original) or (self.retains_uids and _UID.fullmatch(original)):
                 return original
             known = self.uids[original] = pseudonyms.uid(self.secret, original)
