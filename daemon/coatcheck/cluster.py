@@ -21,7 +21,7 @@ from distributed import Client
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
-from coatcheck.cluster_post import Letter, build
+from coatcheck.cluster_post import Letter, Lost, build
 from coatcheck.cluster_worker import answer
 from coatcheck.config_cluster import Tls
 from coatcheck.errors import CoatcheckError
@@ -32,10 +32,6 @@ _LOOK: Final = 3.0  # seconds for which it is known who works there
 _AVOIDED: Final = 60.0  # seconds for which a worker that is blind gets nothing
 T = TypeVar("T")
 _NOT_TO_BE_HAD: Final = (OSError, CancelledError, asyncio.CancelledError, ValueError, RuntimeError)
-
-
-class Lost(Exception):
-    """The worker that had a letter is gone."""
 
 
 class Cluster:
@@ -58,7 +54,7 @@ class Cluster:
         self._sent_out: set[Future[Letter]] = set()
 
     def send(self, letter: Letter) -> Future[Letter]:
-        """The answer comes, or :class:`Lost`, or CoatcheckError for weather."""
+        """The answer comes, or ``Lost``, or CoatcheckError for weather."""
         future = self._begin(self._sent(letter))
         self._sent_out.add(future)
         future.add_done_callback(self._sent_out.discard)

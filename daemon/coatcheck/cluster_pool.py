@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck import worker
-from coatcheck.cluster_post import Answer, Letter, Mark, Order, write
+from coatcheck.cluster_post import Answer, Letter, Lost, Mark, Order, write
 from coatcheck.config_cluster import SCHEME
 from coatcheck.config_model import Settings
 from coatcheck.delivery.afar import make_room, take_in
@@ -135,8 +135,6 @@ class ClusterPool:
             future.add_done_callback(lambda _: self._wake())
 
     def _finish(self, batch: Batch, future: Future[Letter]) -> None:
-        from coatcheck.cluster import Lost
-
         try:
             letter = future.result()
             answer: Answer = letter.read()

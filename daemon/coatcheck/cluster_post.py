@@ -24,6 +24,10 @@ from coatcheck.turns import Function, Weather
 _DECIDING: Final = ("pydicom", "cryptography")  # packages that decide over the bytes of a result
 
 
+class Lost(Exception):
+    """The worker that had a letter is gone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """By what a folder is known again on another machine: its number there. Each machine has its own for the device."""
