@@ -50,6 +50,7 @@ class Cluster:
         self._workers: dict[str, int] = {}  # address → slots, of those that may be given work
         self._others = 0
         self._looked = self._failed = float("-inf")
+        self._why = ""  # the type of the last error: others' words may quote anything
         self._avoided: dict[str, float] = {}  # until when
         self._sent_out: set[Future[Letter]] = set()
 
@@ -103,7 +104,8 @@ class Cluster:
                 future.release()
         except KilledWorker:
             raise Lost from None
-        except _NOT_TO_BE_HAD:
+        except _NOT_TO_BE_HAD as error:
+            self._why = _root(error)
             raise self._away() from None
 
     async def _answered(self, waiting: asyncio.Future[Letter]) -> Letter:
@@ -154,8 +156,8 @@ class Cluster:
             )
             try:
                 self._client = await client
-            except Exception:
-                self._failed = time.monotonic()
+            except Exception as error:
+                self._failed, self._why = time.monotonic(), _root(error)
                 await _closed(client)
                 raise self._away() from None
             return self._client
@@ -167,7 +169,7 @@ class Cluster:
 
     def _away(self) -> CoatcheckError:
         return CoatcheckError(
-            f"the scheduler of the cluster at {self._shown} does not answer",
+            f"the scheduler of the cluster at {self._shown} does not answer ({self._why})",
             "see that coatcheck-scheduler runs there, and look at the network, the address and the certificates; "
             "the work goes on by itself",
         )
@@ -183,6 +185,12 @@ class Cluster:
             f"the cluster at {self._shown} has no workers now",
             "start coatcheck-worker on its machines; the work goes on by itself",
         )
+
+
+def _root(error: BaseException) -> str:
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return type(error).__name__
 
 
 def _security(tls: Tls | None) -> Security | None:
