@@ -14,8 +14,9 @@ from coatcheck.cluster_post import Answer, Letter, Lost, Order, write
 from coatcheck.cluster_worker import carry_out
 from coatcheck.errors import CoatcheckError
 from coatcheck.files import fingerprint
+from coatcheck.lane import Lane
 from coatcheck.model import Arrival, Instance
-from coatcheck.pool import Crashed, Lane, Pool
+from coatcheck.pool import Crashed, Pool
 from tests.acceptance import studies
 
 
