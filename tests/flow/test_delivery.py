@@ -21,6 +21,8 @@ from pydicom.fileset import FileSet
 from coatcheck.layout import SHIPPED
 from tests.acceptance import studies
 from tests.acceptance.house import House, alive, tree, wait_until
+from tests.faults.crash import NEVER, killed, points, traced
+from tests.faults.need import needs_strace
 
 OWN = {"folder": "{subject}", "file": "{Modality}", "extension": "none"}
 LAYOUTS: dict[str, Any] = {**{name: name for name in SHIPPED}, "own": OWN}
@@ -328,3 +330,22 @@ def test_check_names_what_is_not_there(house: House) -> None:
     house.configure(layout="media")
     wrong = house.command("check")
     assert "after_delivery: the command is not there or cannot be run" in wrong.stdout + wrong.stderr
+
+
+def test_a_kill_while_all_of_it_is_made_or_released_gives_the_same_names_and_bytes(tmp_path: Path) -> None:
+    needs_strace()
+    wanted: dict[str, Any] = {"dicomdir": True, "receipt": "checksums", "zip": True, "after_delivery": ["/bin/true"]}
+    peace = House(tmp_path / "peace", **wanted)
+    drop(peace, 1, 2)
+    assert traced(peace, NEVER, tmp_path / "record").returncode == 0
+    made = [point for point in points(tmp_path / "record") if point.call in ("rename", "renameat")]
+    for point in (made[0], *made[-3:]):
+        house = peace.twin(tmp_path / f"{point.call}-{point.number}")
+        drop(house, 1, 2)
+
+        assert killed(house, point, tmp_path / "died").returncode == -9
+        house.deliver()
+
+        assert house.delivered() == peace.delivered()
+        assert not house.unfinished() and not house.staging()
+        assert [state for state, *_ in commands(house)] == ["done"]
