@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from coatcheck.config import Project
+from coatcheck.config import Config, Project
 from coatcheck.deid.profile import Profile
 from coatcheck.fates import Fate
 from coatcheck.keys import ProjectKey
 from coatcheck.lane import Lane
 from coatcheck.ledger import Ledger
 from coatcheck.originals import Places
+from coatcheck.profile_file import profile_of
 from coatcheck.vault import Vault
 
 logger = logging.getLogger("coatcheck")
@@ -45,3 +46,18 @@ class Bench:
     def log(self, level: int, text: str, *args: object, ticket: str = "") -> None:
         """One record with the project and the Study's ticket as fields."""
         logger.log(level, text, *args, extra={"project": self.project.name, "study": ticket})
+
+    def is_still(self, config: Config, key: ProjectKey | None) -> bool:
+        """Whether the project's settings, key and profile are in a configuration what they are here.
+
+        Profiles were checked before. Sealing keys are the vault's business: a line does not notice their rotation.
+        """
+        project = config.projects.get(self.project.name)
+        if (
+            project is None
+            or project != self.project
+            or key is None
+            or key.pseudonym_secret != self.key.pseudonym_secret
+        ):
+            return False
+        return profile_of(project, config.path.parent).digest == self.profile.digest

@@ -269,7 +269,7 @@ class Service:
     def _adopt(self, config: Config) -> None:
         keys = self._keys(config)
         for name, line in list(self._lines.items()):
-            if not _is_the_same(line.bench, config, keys.get(name)):
+            if not line.bench.is_still(config, keys.get(name)):
                 line.bench.pool.close()
                 self._retired.append(self._lines.pop(name))
         self._config = config
@@ -294,14 +294,3 @@ class Service:
         self._doorbell.stop()
         self._vault.close()
         self._ledger.close()
-
-
-def _is_the_same(bench: Bench, config: Config, key: ProjectKey | None) -> bool:
-    """Whether a project's settings, key and profile are what they were. Profiles were checked before.
-
-    Sealing keys are the vault's business: a line does not notice when they are rotated.
-    """
-    project = config.projects.get(bench.project.name)
-    if project is None or key is None or (project, key.pseudonym_secret) != (bench.project, bench.key.pseudonym_secret):
-        return False
-    return profile_of(project, config.path.parent).digest == bench.profile.digest

@@ -24,7 +24,7 @@ from coatcheck.deid.part10 import MEDIA_STORAGE_DIRECTORY
 from coatcheck.deid.profile import Profile
 from coatcheck.errors import Refused
 from coatcheck.limits import SECONDS_PER_FILE, TimeLimit, TimeUp, time_limit
-from coatcheck.model import Arrival, Directory, Identity, Instance, Job, Packed, Refusal, Unready
+from coatcheck.model import Arrival, Directory, Instance, Job, Packed, Refusal, Unready
 from coatcheck.passage import Passage
 from coatcheck.paths import dropped, is_archive, is_unpacked
 from coatcheck.reasons import Reason
@@ -95,18 +95,16 @@ def _place(error: Exception) -> str:
 
 def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refusal | Directory | Packed | Unready]:
     """Reads each file's header: an Instance, or why it is none."""
-    shared: dict[Identity, Identity] = {}
     kinds: dict[frozenset[int], frozenset[int]] = {}
     known = Known()
     with time_limit(context.seconds) as limit, Originals(context.inbox, context.device_here) as originals:
-        read = partial(_examine, originals, shared=shared, kinds=kinds, choice=context.choice, known=known)
+        read = partial(_examine, originals, kinds=kinds, choice=context.choice, known=known)
         return [judged(arrival, partial(read, arrival), limit) for arrival in batch]
 
 
 def _examine(
     originals: Originals,
     arrival: Arrival,
-    shared: dict[Identity, Identity],
     kinds: dict[frozenset[int], frozenset[int]],
     choice: Choice,
     known: Known,
@@ -132,8 +130,7 @@ def _examine(
         sop_class_uid=keys[facts.SOP_CLASS],
         patient_id=keys.get(facts.PATIENT_ID, ""),
         issuer=keys.get(facts.ISSUER, ""),
-        # One object for each identity, so that a batch of one Study pickles to little more than its own UIDs.
-        identity=frozenset(shared.setdefault(identity, identity) for identity in found.identity),
+        identity=frozenset(found.identity),
         tags=kinds.setdefault(tags := frozenset(found.tags), tags),
         concern=found.concern if wanted else Reason.EXCLUDED,
         concern_detail=found.concern_detail if wanted else "",

@@ -18,7 +18,7 @@ from coatcheck.reasons import Reason
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 MAX_DEPTH = 64  # no IOD nests nearly so deep; Python's own stack ends at about 300 levels
-WINDOW = 1 << 16  # most headers fit in one reading
+WINDOW = 1 << 14  # most headers fit in one reading
 
 _SHORT_VRS = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US"
 _LONG_VRS = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"

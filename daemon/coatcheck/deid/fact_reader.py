@@ -134,10 +134,10 @@ class FactReader:
         parts: list[Part[Seen]] = []
         pixels: Element | None = None
         for part in known.repeats.walk(self._window, self._head.start, encoding, self._ends):
-            parts.append(part)
             if part.tags[0] in PIXEL_TAGS:
                 pixels = part.found[0]
                 break
+            parts.append(part)
             if part.fixed is not None:
                 charset = self._said(part, encoding, 0, charset).charset
                 continue

@@ -136,11 +136,16 @@ class _Walk(Generic[T]):
     def parts(self, known: Sequence[Part[T]], remembered: dict[Encoding, list[Part[T]]]) -> Iterator[Part[T]]:
         """The file's parts: known ones while it fits, then new ones. They are remembered once it was walked whole."""
         made: list[Part[T]] = []
+        pixels = known[-1] if known and known[-1].tags[0] in self._last else None
         for part in known:
             if self._again(part):
                 made.append(part)
+                if part is pixels:
+                    remembered[self._encoding] = made  # The caller may go now.
                 yield part
                 part.found = ()
+                if part is pixels:
+                    return
                 continue
             for new in self._vary(part):
                 made.append(new)
@@ -242,7 +247,7 @@ class _Walk(Generic[T]):
         for found in self._elements():
             if found.tag in self._last:
                 yield from self._together(run)
-                yield Part([found], None)
+                yield Part([found], None, self._form(found))
                 return
             if run and found.end - run[0].start > RUN_MAX:
                 yield from self._together(run)
