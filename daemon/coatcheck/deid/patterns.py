@@ -52,7 +52,8 @@ class Patterns:
         self.dates: set[str] = set()
         self.years: set[str] = set()  # one of them is in each spelling of a date
         self.days: set[datetime.date] = set()
-        for kind, text in sorted(identity):
+        # Of a date and time only the day is searched, and a multi-frame Instance may have thousands on one day.
+        for kind, text in sorted({(kind, text[:10] if kind == "date" else text) for kind, text in identity}):
             self._learn(kind, text)
         self._compile()
 
