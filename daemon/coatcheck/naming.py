@@ -89,16 +89,18 @@ def arrange(
     folder, file = parts(layout, frozenset(variables))
     results = sorted(results, key=lambda one: one.sop_uid)
     numbers = _running_numbers(results)
-    named = [component(part.render(results[0].attributes, variables)) for part in folder]
-    fit = [study_uid if names_somebody(part) else part for part in named]
-    replaced = sum(one != other for one, other in zip(named, fit, strict=True))
+    named = [part.render(results[0].attributes, variables) for part in folder]
+    fit = [(_fit([text], names_somebody) or [study_uid])[0] for text in named]
+    replaced = sum(component(one) != other for one, other in zip(named, fit, strict=True))
     wanted: list[Wanted] = []
     for one in results:
         own = {**variables, **numbers[one.sop_uid], "class": one.kind}
         texts = (
             _dropped(one.dropped) if layout.name == ORIGINAL else [part.render(one.attributes, own) for part in file]
         )
-        names = _fit([component(text) for text in texts], names_somebody)
+        names = _fit(texts, names_somebody)
+        if names is not None and layout.name == ORIGINAL and names_somebody("/".join(texts)):
+            names = None  # Folders that are called by year, month and day may be a date together.
         replaced += names is None
         *above, name = names or (one.series_uid, one.sop_uid)
         wanted.append((tuple(above), name, _extension(layout, one.dropped)))
@@ -108,9 +110,13 @@ def arrange(
     return Arranged(folder="/".join(fit), paths=by_uid, numbered=numbered, replaced=replaced)
 
 
-def _fit(names: list[str], names_somebody: Callable[[str], bool]) -> list[str] | None:
-    """The names, unless they are too long together or one of them holds what identifies the patient."""
-    return None if len("/".join(names)) > _LONGEST_PATH or any(map(names_somebody, names)) else names
+def _fit(texts: list[str], names_somebody: Callable[[str], bool]) -> list[str] | None:
+    """Names for these texts, unless they are too long together or one of them holds what identifies the patient.
+
+    The texts are searched too: in a name letters may be missing, and the rest is still to be understood.
+    """
+    names = [component(text) for text in texts]
+    return None if len("/".join(names)) > _LONGEST_PATH or any(map(names_somebody, [*texts, *names])) else names
 
 
 def component(text: str) -> str:

@@ -148,6 +148,24 @@ def test_a_few_digits_are_a_count_but_not_where_they_were_dropped_as_a_name() ->
 
 
 @pytest.mark.parametrize(
+    "dropped",
+    [
+        *("Sørensen.dcm", "SØRENSEN/1.dcm", "CT_sørensen-2/x", "Łukasz/IM1", f"{'x' * 58}Sørensen.dcm"),
+        *("1960/05/23/1.dcm", "scans 23.05.1960/1.dcm"),
+    ],
+)
+def test_no_dropped_name_tells_who_it_was_where_letters_are_lost_or_folders_belong_together(dropped: str) -> None:
+    gate = Gate(frozenset({Identity("name", "Sørensen^Łukasz"), Identity("date", "19600523")}), "S1", frozenset())
+    layout = next(one for one in LAYOUTS if one.name == ORIGINAL)
+    told = partial(_names_somebody, gate, strict=True)
+
+    arranged = arrange(layout, [Result("2.25.1", "2.25.70", "", {}, dropped)], VARIABLES, STUDY, told)
+
+    assert arranged.paths["2.25.1"].removesuffix(".dcm") == "2.25.70/2.25.1"
+    assert arranged.replaced == 1
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         ("Müller^Jörg", "Muller_Jorg"),
