@@ -194,3 +194,18 @@ def compare(name: str, files: list[bytes]) -> None:
     together, alone = Series(name, together=True), Series(name, together=False)
     for data in files:
         assert together.outcome(data) == alone.outcome(data)
+
+
+def test_a_sequence_that_cannot_be_read_takes_nothing_along_of_what_is_recorded() -> None:
+    broken = pack("<HHL", 0x0008, 0x2228, 8) + b"no items"
+
+    def tree(number: int) -> Tree:
+        inside = pack("<HHL8s", 0x0008, 0x0100, 8, b"CODE%04d" % number) + broken
+        return [
+            (0x00080020, "DA", b"20190102"),
+            (0x00081155, "UI", b"1.2.3.4.66"),
+            (0x00082218, "UN", raw_item(inside)),
+            (0x00200052, "UI", b"1.2.3.4.77%02d" % number),
+        ]
+
+    compare("research", [file_with(tree(number), number, True, False) for number in range(4)])

@@ -162,12 +162,14 @@ class FactReader:
         return said
 
     def _part(self, found: Sequence[Element], encoding: Encoding, depth: int, charset: tuple[str, ...]) -> Seen:
-        whole, self.facts = self.facts, Facts()
-        before = self._code
+        whole, before, self.facts = self.facts, self._code, Facts()
         try:
             for one in found:
                 charset = self._element(one, encoding, depth, charset)
             return Seen(self.facts, charset, before, self._code)
+        except Refused:
+            whole.add(self.facts)  # What cannot be read may be left out, and who is named in it is still searched for.
+            raise
         finally:
             self.facts = whole
 
@@ -243,12 +245,7 @@ class FactReader:
         return {found.tag for found in elements(self._window, begin, end, encoding, self._ends, depth)}
 
     def _sequence(
-        self,
-        found: Element,
-        encoding: Encoding,
-        depth: int,
-        charset: tuple[str, ...],
-        repeats: Repeats[Seen] | None,
+        self, found: Element, encoding: Encoding, depth: int, charset: tuple[str, ...], repeats: Repeats[Seen] | None
     ) -> None:
         if depth == 0 and found.tag == CONTENT_SEQUENCE:
             self.facts.note(found.tag)

@@ -94,20 +94,16 @@ class Rewriter:
         written, self.written = self.written, set()
         uids, self._context.uids = self._context.uids, {}  # so that whoever finds the memo knows which are in it
         made, left = Pieces(), len(scope.pending)
-        self._elements(made, part.found, scope, encoding)
+        try:
+            self._elements(made, part.found, scope, encoding)
+        finally:  # What cannot be read may be left out, and what was collected before it counts.
+            written, self.written = self.written, written
+            uids, self._context.uids = self._context.uids, uids
         same = made.is_only(part.start, part.found[-1].end)
         parts = (one if isinstance(one, bytes) else self._window.bytes(*one) for one in made.parts)
         data = None if same else b"".join(parts)
-        found = Made(
-            data,
-            self._context.uids,
-            frozenset(self.written),
-            left - len(scope.pending),
-            scope.charset,
-            dict(scope.creators),
-        )
-        self.written, self._context.uids = written, uids
-        return found
+        stamps = left - len(scope.pending)
+        return Made(data, uids, frozenset(written), stamps, scope.charset, dict(scope.creators))
 
     def _elements(
         self,
