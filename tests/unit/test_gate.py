@@ -108,6 +108,17 @@ def test_dates_that_an_action_wrote_are_no_find_and_others_are() -> None:
     assert found(data, Identity("date", "19600229"), written={(0x00080021, b"19600229")}) == "(0008,0020) date"
 
 
+def test_a_date_that_was_written_into_one_file_is_a_find_in_the_next_where_it_was_not() -> None:
+    meta = new_meta("1.2.840.10008.5.1.4.1.1.2", "2.25.1", EXPLICIT)
+    gate = Gate({Identity("date", "19600229")}, SUBJECT)
+    data = meta + raw(0x00080020, "DA", b"19600229")
+
+    gate.check(window_of(data), len(meta), EXPLICIT_LITTLE, {(0x00080020, b"19600229")})
+
+    with pytest.raises(Refused):
+        gate.check(window_of(data), len(meta), EXPLICIT_LITTLE, set())
+
+
 def test_the_subject_is_its_own_and_no_find() -> None:
     assert found(raw(0x00100020, "LO", SUBJECT.encode()), Identity("id", SUBJECT.lower())) is None
 

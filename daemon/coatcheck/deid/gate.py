@@ -53,13 +53,14 @@ Permits = Callable[[Path, int, str], bool]
 
 class Clean(NamedTuple):
     """What a part that names nobody said: how text is to be read from its end on, and what it refers to, which began
-    ``before`` it and goes on ``after`` it.
+    ``before`` it and goes on ``after`` it. ``shifted`` are the dates in it that an action had written.
     """
 
     charset: tuple[str, ...]
     references: tuple[str, ...]
     before: str
     after: str
+    shifted: frozenset[tuple[int, bytes]]
 
 
 class Gate:
@@ -165,6 +166,7 @@ class _Walk:
         self._written = written
         self._permits = permits
         self._permitted = 0
+        self._shifted: Written = set()  # dates that were not searched, for an action had written them
         self._ends: Ends = {}
         self._noted = Noted()
         self.references: Iterable[str] = ()
@@ -191,7 +193,7 @@ class _Walk:
                 charset = self._element(found, encoding, charset, path, len(path) // 2, repeats)
             return charset
         clean, noted = part.memo, self._noted
-        if clean is None or clean.before != noted.sop_class:
+        if clean is None or clean.before != noted.sop_class or not clean.shifted <= self._written:
             clean = self._searched(part, encoding, charset, path)
         noted.take(clean.references, clean.after)
         return clean.charset
@@ -199,10 +201,10 @@ class _Walk:
     def _searched(self, part: Part[Clean], encoding: Encoding, charset: tuple[str, ...], path: Path) -> Clean:
         """A run of elements; it is remembered as clean if nothing in it had to be permitted."""
         whole, self._noted = self._noted, Noted(self._noted.sop_class)
-        before, permitted = whole.sop_class, self._permitted
+        before, permitted, self._shifted = whole.sop_class, self._permitted, set()
         for found in part.elements(self._window, encoding, self._ends):
             charset = self._element(found, encoding, charset, path, len(path) // 2)
-        clean = Clean(charset, tuple(self._noted.uids), before, self._noted.sop_class)
+        clean = Clean(charset, tuple(self._noted.uids), before, self._noted.sop_class, frozenset(self._shifted))
         part.memo = clean if self._permitted == permitted else None
         self._noted = whole
         return clean
@@ -235,8 +237,9 @@ class _Walk:
                 charset = encodings_of(data[:LONGEST_SET])
             elif tag in REFERENCE_TAGS:
                 self._noted.note(tag, data)
-            written = vr in _DATES and (tag, data.rstrip(b" \0")) in self._written
-            if not written:
+            if vr in _DATES and (date := (tag, data.rstrip(b" \0"))) in self._written:
+                self._shifted.add(date)
+            else:
                 try:
                     kind = self._gate.kind_in(data, vr, charset)
                 except Refused as refused:
