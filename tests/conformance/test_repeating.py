@@ -190,6 +190,94 @@ def changed(tree: Tree, place: list[int], text: bytes, uid: bytes) -> Tree:
     return made
 
 
+def code(value: bytes) -> Tree:
+    return [(0x0040A043, "SQ", [[(0x00080100, "SH", value)]]), (0x0040A124, "UI", b"1.2.3.4.77")]
+
+
+def reference(sop_class: bytes) -> Tree:
+    return [(0x00081150, "UI", sop_class), (0x00081155, "UI", b"1.2.3.4.77")]
+
+
+def named(character_set: bytes) -> Tree:
+    """The same bytes are another name in another character set; the number varies so that the item does."""
+    return [(0x00080005, "CS", character_set), (0x00081030, "LO", b"Z\xc3\xa9")]
+
+
+TEMPTING: dict[str, list[Tree]] = {
+    "what a code says of the UID behind it": [
+        [(0x00400555, "SQ", [[*code(value), (0x0040A160, "UT", text)]])]
+        for text, value in ((b"a ", b"121012"), (b"b ", b"121012"), (b"c ", b"113100"), (b"d ", b"121012"))
+    ],
+    "what a code says of UIDs that vary": [
+        [(0x00400555, "SQ", [[(0x0040A043, "SQ", [[(0x00080100, "SH", b"121012")]]), (0x0040A124, "UI", uid)]])]
+        for uid in (b"1.2.3.4.77", b"1.2.3.4.78", b"1.2.3.4.79", b"1.2.3.4.80")
+    ],
+    "what a character set says of the names behind it": [
+        [
+            (0x00080005, "CS", character_set),
+            (0x00400275, "SQ", [[(0x00081050, "PN", b"\xc4\xd6"), (0x00400009, "SH", number)]]),
+        ]
+        for character_set, number in (
+            (b"ISO_IR 100", b"1 "),
+            (b"ISO_IR 100", b"2 "),
+            (b"ISO_IR 144", b"3 "),
+            (b"ISO_IR 144", b"4 "),
+        )
+    ],
+    "what a class says of the UID behind it": [
+        [(0x00081199, "SQ", [reference(sop_class)])]
+        for sop_class in (
+            CT.encode() + b"\0",
+            b"1.2.840.10008.3.1.2.1.1\0",
+            CT.encode() + b"\0",
+            b"1.2.840.10008.3.1.2.3.3\0",
+        )
+    ],
+    "what a character set says of the items behind it": [
+        [
+            (0x00080005, "CS", character_set),
+            (0x00400275, "SQ", [[(0x00400007, "LO", b"Mallory \xc4\xd6 "), (0x00400009, "SH", number)]]),
+        ]
+        for character_set, number in (
+            (b"ISO_IR 100", b"1 "),
+            (b"ISO_IR 100", b"2 "),
+            (b"ISO_IR 144", b"3 "),
+            (b"ISO_IR 100", b"4 "),
+        )
+    ],
+    "what a character set of an item says": [
+        [(0x00400275, "SQ", [named(character_set)])]
+        for character_set in (b"ISO_IR 100", b"ISO_IR 192", b"ISO_IR 100", b"ISO_IR 192")
+    ],
+    "an item that becomes shorter than what was remembered of it": [
+        [(0x00400275, "SQ", [[(0x00400007, "LO", b"ABCD"), *more], [(0x00400009, "SH", b"12")]])]
+        for more in ([(0x00400009, "SH", b"1 ")], [(0x00400009, "SH", b"2 ")], [], [(0x00400009, "SH", b"1 ")])
+    ],
+    "runs that stay while one of their items goes": [
+        [(0x00081115, "SQ", [[(0x00081150, "UI", b"1.2.3.4.778 "), (0x0020000E, "UI", uid)] for uid in uids])]
+        for uids in ((b"1.2.3.5 ", b"1.2.3.6 "), (b"1.2.3.5 ", b"1.2.3.7 "), (b"1.2.3.5 ",), (b"1.2.3.5 ", b"1.2.3.6 "))
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ["research", "neuro-mr", "basic"])
+@pytest.mark.parametrize("what", TEMPTING)
+def test_what_is_tempting_to_remember_is_not_taken_for_another_file(name: str, what: str) -> None:
+    trees = TEMPTING[what]
+    compare(name, [file_with(tree, number, True, False) for number, tree in enumerate([*trees, *trees[::-1]])])
+
+
+@pytest.mark.parametrize("lie", [b"SH\4\0", b"SH\x40\0", b"SH\0\0"])
+def test_a_length_that_lies_is_found_in_what_is_known_too(lie: bytes) -> None:
+    numbers = (b"11", b"12", b"13", b"14", b"15", b"16")
+    trees: list[Tree] = [
+        [(0x00400275, "SQ", [[(0x00400009, "SH", one)]]), (0x00400280, "ST", b"XY" * 20)] for one in numbers
+    ]
+    files = [file_with(tree, number, True, False) for number, tree in enumerate(trees)]
+    files[-1] = files[-1].replace(b"SH\2\0", lie)
+    compare("research", [*files, files[0], files[-1]])
+
+
 def compare(name: str, files: list[bytes]) -> None:
     together, alone = Series(name, together=True), Series(name, together=False)
     for data in files:
