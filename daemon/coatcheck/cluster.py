@@ -188,7 +188,10 @@ class Cluster:
 
 
 def _root(error: BaseException) -> str:
+    """The type of what it began with. That something was given up is of no use to know where its reason is known."""
     while (before := error.__cause__ or error.__context__) is not None:
+        if isinstance(before, asyncio.CancelledError):
+            break
         error = before
     return type(error).__name__
 
