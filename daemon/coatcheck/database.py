@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from coatcheck.errors import StateError
 from coatcheck.steps import BOOK, Database, Migrations
 
 BUSY_SECONDS = 5.0
+_MOMENT = 2.0  # seconds in which a service that starts brings its records up to date
 """How long a statement waits for another process's transaction before it gives up."""
 
 _OTHER_TABLES = "SELECT 1 FROM sqlite_schema WHERE tbl_name <> ?"
@@ -75,7 +77,7 @@ def open_reader(path: Path, *, migrations: Migrations) -> Database:
         try:
             db = Database(connection)
             _refuse_foreign(db, path, migrations)
-            if migrations.pending(db):
+            if migrations.pending(db) and not _comes_up_to_date(db, migrations):
                 raise StateError(
                     f"{path} was made by an older coatcheck", "start the service once, which brings it up to date"
                 )
@@ -83,6 +85,16 @@ def open_reader(path: Path, *, migrations: Migrations) -> Database:
             connection.close()
             raise
     return db
+
+
+def _comes_up_to_date(db: Database, migrations: Migrations) -> bool:
+    """Whether a service that starts at this moment has brought it up to date a moment later."""
+    end = time.monotonic() + _MOMENT
+    while migrations.pending(db):
+        if time.monotonic() > end:
+            return False
+        time.sleep(_MOMENT / 50)
+    return True
 
 
 @contextmanager

@@ -498,6 +498,17 @@ def test_a_ledger_of_an_older_coatcheck_is_not_read_until_the_service_brought_it
     LedgerReader.open(path).close()
 
 
+def test_who_reads_while_the_service_brings_it_up_to_date_waits_a_moment(path: Path) -> None:
+    Ledger.open(path).close()
+    connection = sqlite3.connect(path)
+    connection.executescript("DELETE FROM _sqlite_migrations WHERE name LIKE 'm004%'; DROP TABLE errors")
+    connection.close()
+    service = threading.Timer(0.1, lambda: Ledger.open(path).close())
+    service.start()
+    LedgerReader.open(path).close()
+    service.join()
+
+
 def test_another_database_is_not_taken_for_the_ledger(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE x (y)")
