@@ -60,7 +60,7 @@ class Line:
         self._commands = Commands(bench)
         self._sorter = Sorter(bench, self._inflow, self._assembly, self._pieces, clock)
         self._reader = self._sorter.reader
-        self._noting = Noting(bench, self._inflow, self._assembly, self._pieces)
+        self._noting = Noting(bench, self.inbox, self._inflow, self._assembly, self._pieces)
         self._recovered = False
 
     def tick(self, now: float) -> None:

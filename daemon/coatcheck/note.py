@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.files import open_folder, write_all
-from coatcheck.reasons import EXPLANATIONS, Reason
+from coatcheck.reasons import EXPLANATIONS, Reason, for_people_who_drop
 
 _LONGEST: Final = 80  # letters of a name
 _MOST: Final = 50  # rows of each part
+_AGE: Final = "If this is more than ten minutes ago, nothing is taken now: tell whoever runs coatcheck."
+_KEPT: Final = (
+    "These files are kept, untouched. They are named here until whoever runs coatcheck clears them, at most 14 days."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Note:
     waiting: tuple[Row, ...]
     delivered: tuple[Row, ...]
     refused: tuple[Row, ...]
+    left_alone: int = 0  # files in the inbox with a temporary name, or of litter
 
 
 def shown(name: str) -> str:
@@ -49,16 +54,21 @@ def shown(name: str) -> str:
 
 def plain(note: Note, at: str) -> str:
     """The note as plain text."""
-    lines = [f"coatcheck: {note.project}", f"As of {at}. If this is long ago, the service does not run.", ""]
-    for title, rows, empty in _parts(note):
+    lines = [f"coatcheck: {note.project}", f"As of {at}. {_AGE}", ""]
+    for title, rows, empty, remark in _parts(note):
         lines += [title, "-" * len(title)]
         lines += [_line(row) for row in rows[:_MOST]] or [empty]
         lines += [_more(rows)] if len(rows) > _MOST else []
-        lines.append("")
-    for reason in _reasons(note):
-        said = EXPLANATIONS[reason]
-        lines += [f"{reason.value}: {said.what}", f"    What to do: {said.do}", ""]
+        lines += [remark, ""] if remark else [""]
+        lines += _advised(note) if rows is note.refused else []
     return "\n".join(lines)
+
+
+def _advised(note: Note) -> list[str]:
+    lines = []
+    for reason in _reasons(note):
+        lines += [f"{reason.value}: {EXPLANATIONS[reason].what}", f"    What to do: {for_people_who_drop(reason)}", ""]
+    return lines
 
 
 def _line(row: Row) -> str:
@@ -66,12 +76,18 @@ def _line(row: Row) -> str:
     return f"{shown(row.name)}  ({_files(row.files)})  {row.when}{reason}"
 
 
-def _parts(note: Note) -> tuple[tuple[str, tuple[Row, ...], str], ...]:
+def _parts(note: Note) -> tuple[tuple[str, tuple[Row, ...], str, str], ...]:
+    """Title, rows, what stands there without rows, and a remark below them."""
     return (
-        ("Not delivered", note.refused, "Nothing of late."),
-        ("On its way", note.waiting, "Nothing waits."),
-        ("Delivered", note.delivered, "Nothing of late."),
+        ("Not delivered", note.refused, "Nothing of late.", _KEPT if note.refused else ""),
+        ("On its way", note.waiting, "Nothing waits.", _left_alone(note.left_alone)),
+        ("Delivered", note.delivered, "Nothing of late.", ""),
     )
+
+
+def _left_alone(number: int) -> str:
+    stay = f"{_files(number)} in the inbox {'is' if number == 1 else 'are'} not taken"
+    return f"{stay}: the name is a temporary one, such as .part, or litter, such as Thumbs.db." if number else ""
 
 
 def _more(rows: Sequence[Row]) -> str:
@@ -104,8 +120,8 @@ def page(note: Note, at: str) -> str:
     """The note as a page that loads nothing, and loads itself anew each minute."""
     project = escape(note.project)
     parts = "".join(
-        f'<h2 class="{kind}">{title}</h2>\n{_table(rows, empty)}{_advice(note) if kind == "bad" else ""}'
-        for kind, (title, rows, empty) in zip(("bad", "wait", "good"), _parts(note), strict=True)
+        f'<h2 class="{kind}">{title}</h2>\n{_table(rows, empty, remark)}{_advice(note) if kind == "bad" else ""}'
+        for kind, (title, rows, empty, remark) in zip(("bad", "wait", "good"), _parts(note), strict=True)
     )
     return f"""\
 <!doctype html>
@@ -116,14 +132,15 @@ def page(note: Note, at: str) -> str:
 {_STYLE}
 </style></head><body>
 <h1>{project}</h1>
-<p class="at">As of {escape(at)}. If this is long ago, the service does not run.</p>
+<p class="at">As of {escape(at)}. {_AGE}</p>
 {parts}</body></html>
 """
 
 
-def _table(rows: tuple[Row, ...], empty: str) -> str:
+def _table(rows: tuple[Row, ...], empty: str, remark: str) -> str:
+    below = f'<p class="empty">{remark}</p>\n' if remark else ""
     if not rows:
-        return f'<p class="empty">{empty}</p>\n'
+        return f'<p class="empty">{empty}</p>\n{below}'
     body = "".join(
         f"<tr><td>{escape(shown(row.name))}</td><td>{_files(row.files)}</td><td>{escape(row.when)}"
         + (f" <code>{row.reason.value}</code>" if row.reason else "")
@@ -131,13 +148,13 @@ def _table(rows: tuple[Row, ...], empty: str) -> str:
         for row in rows[:_MOST]
     )
     more = f'<p class="empty">{_more(rows)}</p>\n' if len(rows) > _MOST else ""
-    return f"<table>\n{body}</table>\n{more}"
+    return f"<table>\n{body}</table>\n{more}{below}"
 
 
 def _advice(note: Note) -> str:
     said = "".join(
         f"<dt>{reason.value}: {escape(EXPLANATIONS[reason].what)}</dt><dd>What to do: "
-        f"{escape(EXPLANATIONS[reason].do)}</dd>\n"
+        f"{escape(for_people_who_drop(reason))}</dd>\n"
         for reason in _reasons(note)
     )
     return f"<dl>\n{said}</dl>\n" if said else ""

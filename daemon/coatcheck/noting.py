@@ -17,6 +17,7 @@ from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.fates import LEAVING, Fate, FateState
 from coatcheck.inflow import Inflow
+from coatcheck.intake.inbox import Inbox
 from coatcheck.ledger import DeliveryState, RefusalState
 from coatcheck.note import Note, Row, page, plain, write
 from coatcheck.paths import dropped
@@ -47,8 +48,8 @@ class _Event:
 class Noting:
     """The note of one project, if it wants one. ``due`` is when to call :meth:`step`, by the monotonic clock."""
 
-    def __init__(self, bench: Bench, inflow: Inflow, assembly: Assembly, pieces: Pieces) -> None:
-        self._bench = bench
+    def __init__(self, bench: Bench, inbox: Inbox, inflow: Inflow, assembly: Assembly, pieces: Pieces) -> None:
+        self._bench, self._inbox = bench, inbox
         self._folder = bench.project.note_folder
         self._inflow, self._assembly, self._pieces = inflow, assembly, pieces
         self.due = float("inf") if self._folder is None else float("-inf")
@@ -159,6 +160,7 @@ class Noting:
             refused=tuple(
                 Row(name=one[0], files=refused[one], when=when[one], reason=one[1]) for one in _last(when, refused)
             ),
+            left_alone=self._inbox.left_alone,
         )
 
     def _lying(self, delivery_id: int | None, refusal_id: int | None) -> set[Reason]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Explanation(NamedTuple):
@@ -40,7 +40,8 @@ class Reason(StrEnum):
 
 EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.NOT_DICOM: Explanation(
-        "The content is not DICOM.", "Nothing to do if it came along by accident; else export it again as DICOM."
+        "The content is not DICOM.",
+        "Nothing to do if a viewer, a text or the like came along; else export it again as DICOM.",
     ),
     Reason.NOT_A_FILE: Explanation(
         "This is a link, a pipe or a device, not a regular file.", "Copy the file itself into the inbox."
@@ -55,7 +56,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.MISSING_UID: Explanation(
         "A UID that every Instance needs is missing: SOP Class, SOP Instance, Study or Series Instance UID.",
-        "Export it again from the archive, which adds them.",
+        "Export it again from the PACS, which adds them.",
     ),
     Reason.UNSUPPORTED: Explanation(
         "The Transfer Syntax is not known, or contradicts the content.",
@@ -117,3 +118,24 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Report the error's name and place in the log to the maintainers.",
     ),
 }
+
+_WHO: Final = "whoever runs coatcheck"
+_FOR_PEOPLE_WHO_DROP: Final[dict[Reason, str]] = {
+    Reason.PATIENT_MISMATCH: "Correct the Patient ID at the source and drop the whole Study again; "
+    f"if it is right, ask {_WHO}.",
+    Reason.DUPLICATE_DIFFERS: f"Find out which of the two is right; the first counts. If that is wrong, ask {_WHO}.",
+    Reason.NEEDS_POLICY: f"Ask {_WHO} whether reports may pass; encapsulated documents never do.",
+    Reason.PIXEL_RISK: f"Look at the images; if no name, number or date stands in them, ask {_WHO} to let them pass.",
+    Reason.IDENTITY_FOUND: f"Ask {_WHO} which Attribute it is, remove it at the source and drop the Study again.",
+    Reason.LOOKUP_MISS: f"Ask {_WHO} to add it to the list and to retry; it need not be dropped again.",
+    Reason.NESTED_ARCHIVE: "Unpack it yourself and drop what is in it; or leave it, if nothing in it is wanted.",
+    Reason.EXCLUDED: f"Nothing to do; if it is wanted after all, ask {_WHO}.",
+    Reason.CRASHED: f"Tell {_WHO}.",
+    Reason.TIMED_OUT: f"Tell {_WHO}.",
+    Reason.FAILED: f"Tell {_WHO}.",
+}
+
+
+def for_people_who_drop(reason: Reason) -> str:
+    """What to do about it for a person who sees a share, and has neither commands nor settings."""
+    return _FOR_PEOPLE_WHO_DROP.get(reason, EXPLANATIONS[reason].do)

@@ -25,6 +25,7 @@ def test_it_tells_what_left_and_what_did_not_by_the_names_that_were_dropped(hous
     house.drop("disc 1/deep/Meier.dcm", studies.instance(1, 1))
     house.drop("from Leeds.zip", zipped({"a/1": studies.instance(2, 1), "a/letter": b"text"}))
     house.drop("bad", b"text")
+    house.drop("disc 1/Thumbs.db", b"litter")
 
     said = house.deliver(expect=3)
 
@@ -34,7 +35,8 @@ def test_it_tells_what_left_and_what_did_not_by_the_names_that_were_dropped(hous
     assert "from Leeds.zip  (1 file)" in delivered
     assert "bad  (1 file)" in refused
     assert "from Leeds.zip  (1 file)" in refused
-    assert "What to do: Nothing to do if it came along by accident" in note
+    assert "What to do: Nothing to do if a viewer, a text or the like came along" in note
+    assert "1 file in the inbox is not taken" in note
     for secret in ("Meier", "deep", "letter", "Vandermeulen", "PAT-0815", "1.2.826"):
         assert secret not in note + said
     assert "<td>disc 1</td>" in (house.inbox.parent / "coatcheck-lung.html").read_text()

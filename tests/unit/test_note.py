@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.note import Note, Row, page, plain, shown, write
-from coatcheck.reasons import EXPLANATIONS, Reason
+from coatcheck.reasons import EXPLANATIONS, Reason, for_people_who_drop
 
 AT = "2026-11-22 10:00 UTC"
 FULL = Note(
@@ -19,6 +19,7 @@ FULL = Note(
     waiting=(Row(name="disc 4", files=120, when="waits for more until 2026-11-22 10:01 UTC"),),
     delivered=(Row(name="disc 2", files=1, when="2026-11-22 09:58 UTC"),),
     refused=(Row(name="disc 3", files=3, when="2026-11-22 09:59 UTC", reason=Reason.PIXEL_RISK),),
+    left_alone=2,
 )
 
 
@@ -46,7 +47,16 @@ def test_the_note_says_what_waits_what_left_and_what_to_do_about_the_rest(text: 
     for said in ("disc 4", "120 files", "until 2026-11-22 10:01 UTC", "disc 2", "1 file", "disc 3", "3 files", AT):
         assert said in text
     assert "pixel-risk" in text
-    assert EXPLANATIONS[Reason.PIXEL_RISK].do in text
+    assert EXPLANATIONS[Reason.PIXEL_RISK].what in text
+    assert for_people_who_drop(Reason.PIXEL_RISK) in text
+    assert "2 files in the inbox are not taken" in text
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_to_do_takes_no_more_than_a_share(reason: Reason) -> None:
+    said = for_people_who_drop(reason)
+    assert "`" not in said  # neither a command nor a setting
+    assert "quarantine" not in said and not said.startswith("Retry")
 
 
 @given(st.text(st.characters(codec=None)))
