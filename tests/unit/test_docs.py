@@ -50,6 +50,11 @@ DOCUMENTS = (
     "systemd/DROPPING.md",
     "profiles/MOVING.md",
     "daemon/LEDGER.md",
+    "FAQ.md",
+    "SECURITY.md",
+    "systemd/SHARE.md",
+    "profiles/CONFORMANCE.md",
+    "profiles/SUBJECTS.md",
 )
 README, ARCHITECTURE, PROFILES = ((ROOT / name).read_text() for name in (DOCUMENTS[0], DOCUMENTS[1], DOCUMENTS[4]))
 RUNNING = (ROOT / "systemd" / "RUNNING.md").read_text()
@@ -253,6 +258,13 @@ def test_the_steps_name_modules_that_exist() -> None:
 @pytest.mark.parametrize("state", list(DeliveryState))
 def test_every_state_of_a_delivery_has_its_repair(state: DeliveryState) -> None:
     assert len(row(ARCHITECTURE, f"`{state}`")) == 3
+
+
+def test_every_page_is_known_here_and_the_readme_leads_to_it() -> None:
+    pages = {str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/*.md")]}
+
+    assert pages == set(DOCUMENTS)
+    assert pages - {"README.md"} <= set(re.findall(r"\]\(([^)#]+)", README))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
