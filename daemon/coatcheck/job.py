@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -65,6 +65,7 @@ class StudyJob:
         self.ticket = pseudonyms.ticket(bench.key.pseudonym_secret, study.study_uid)
         self.results = Results()
         self._source = bench.project.inbox  # where the originals lie
+        self._dropped: Mapping[str, str] = {}  # the paths that they were dropped with, where those are others
         self._verdict: tuple[Reason, str] | None = None
 
     @property
@@ -156,7 +157,7 @@ class StudyJob:
         if not self.results.staged:
             return Phase.RECORDING
         self._sealing = Batches(self._bench.pool, self.ticket)
-        how = outputs.sealing(self._bench, self._job, self._row(), self.results)
+        how = outputs.sealing(self._bench, self._job, self._row(), self.results, self._dropped)
         self._sealing.add(*how, [self._staging], self._sealed, size=1)
         return Phase.SEALING
 

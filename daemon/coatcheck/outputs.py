@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,11 @@ from coatcheck.workload import Results
 Sealing = tuple[Callable[[Any, Sequence[Path]], Sequence[Any]], object]
 
 
-def sealing(bench: Bench, job: Job, study: StudyRow, results: Results) -> Sealing:
-    """What makes the results durable, for the pool, and its context; nothing more where nothing is asked for."""
+def sealing(bench: Bench, job: Job, study: StudyRow, results: Results, dropped: Mapping[str, str]) -> Sealing:
+    """What makes the results durable, for the pool, and its context; nothing more where nothing is asked for.
+
+    ``dropped`` are paths as people dropped them, of originals that lie elsewhere now.
+    """
     project = bench.project
     if not words(project) and project.receipt == "no":
         return folder.seal, frozenset(f"{one.series_uid}/{one.sop_uid}.dcm" for one in results.staged)
@@ -41,6 +44,7 @@ def sealing(bench: Bench, job: Job, study: StudyRow, results: Results) -> Sealin
         dicomdir=project.dicomdir,
         nifti=project.nifti,
         zip=project.zip,
+        dropped=dropped,
     )
 
 

@@ -23,6 +23,7 @@ from tests.acceptance import studies
 from tests.acceptance.house import House, alive, tree, wait_until
 from tests.faults.crash import NEVER, killed, points, traced
 from tests.faults.need import needs_strace
+from tests.flow.test_archives import zipped
 
 OWN = {"folder": "{subject}", "file": "{Modality}", "extension": "none"}
 LAYOUTS: dict[str, Any] = {**{name: name for name in SHIPPED}, "own": OWN}
@@ -153,6 +154,19 @@ def test_the_original_names_are_called_a_leak_and_those_that_name_the_patient_do
     assert re.fullmatch(r"2\.25\.\d+/2\.25\.\d+\.IMA", next(name for name in names if "CD" not in name))
     assert "1 names were not fit for the outbox" in log
     assert "Habermann" not in log + "".join(names)
+
+
+def test_the_original_names_are_those_that_people_dropped_wherever_the_originals_lie_now(house: House) -> None:
+    house.configure(layout="original", profile="research")
+    house.drop("disc.zip", zipped({"DICOM/1.IMA": studies.instance(1, 1)}))
+    house.drop("CD 2/1.IMA", studies.instance(2, 1))
+    house.deliver()
+    (ticket,) = (one for (one,) in house.rows("SELECT ticket FROM studies") if list(house.archive.glob(f"{one}/CD 2")))
+
+    assert house.command("reprocess", ticket, "--profile", "basic").returncode == 0
+
+    names = sorted(path.split("/", 2)[2] for path in visible(house))
+    assert names == ["CD_2/1.IMA", "CD_2/1.IMA", "disc.zip/DICOM/1.IMA"]
 
 
 def test_folders_of_deliveries_are_never_taken_twice_nor_lie_in_one_another(house: House) -> None:

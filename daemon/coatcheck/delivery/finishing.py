@@ -27,6 +27,7 @@ from coatcheck.delivery.zipping import zip_folder
 from coatcheck.layout import ORIGINAL, Layout
 from coatcheck.model import Identity, Staged
 from coatcheck.naming import Arranged, Result, arrange, reads
+from coatcheck.paths import dropped
 from coatcheck.source import Changed, windowed
 
 _ARRANGED: Final = "arranged"
@@ -39,6 +40,7 @@ class Finishing:
     """How a Study's results are finished. ``variables`` has subject, project and site too; UIDs are the new ones.
 
     ``receipt`` is what it says beside the names, and None where none is wanted; ``session`` names the NIfTI files.
+    ``dropped`` are paths as people dropped them, of originals that lie elsewhere now.
     """
 
     layout: Layout
@@ -53,6 +55,7 @@ class Finishing:
     dicomdir: bool = False
     nifti: bool = False
     zip: bool = False
+    dropped: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +117,11 @@ def _arranged(context: Finishing, study: Path, names_somebody: Callable[[str], b
     tags = reads(context.layout, frozenset(context.variables))
     kinds = {one.sop_class_uid: UID(one.sop_class_uid).name.removesuffix(" Storage") for one in context.results}
     read = {} if context.layout.is_plain else {one.sop_uid: _attributes(study, one, tags) for one in context.results}
-    results = [
-        Result(one.sop_uid, one.series_uid, kinds[one.sop_class_uid], read.get(one.sop_uid, {}), one.arrival.path)
-        for one in context.results
-    ]
+    results = []
+    for one in context.results:
+        path = context.dropped.get(one.arrival.path) or dropped(one.arrival.path)
+        attributes = read.get(one.sop_uid, {})
+        results.append(Result(one.sop_uid, one.series_uid, kinds[one.sop_class_uid], attributes, path))
     if context.layout.is_plain:
         paths = {one.sop_uid: f"{one.series_uid}/{one.sop_uid}.dcm" for one in context.results}
         return Arranged(folder=f"{context.variables['subject']}/{context.study_uid}", paths=paths)
