@@ -31,6 +31,7 @@ _SOON: Final = 0.5  # while there are records to be looked through
 _HEARTBEAT: Final = 300.0  # after which it is written even if nothing changed: its time tells that the service lives
 _AT_ONCE: Final = 5  # records that are looked through in one step
 _MOST: Final = 200  # records that are remembered
+_BACKLOG: Final = 5 * _MOST  # that wait to be looked through; in a flood the oldest are not told of
 _DAYS: Final = 14
 _ENDED: Final = (DeliveryState.RELEASED, DeliveryState.DONE, DeliveryState.QUARANTINED)
 _LYING: Final = (RefusalState.PLANNED, RefusalState.QUARANTINED)
@@ -55,7 +56,8 @@ class Noting:
         self.due = float("inf") if self._folder is None else float("-inf")
         self._batches = Batches(bench.pool)
         self._known: tuple[int, int] | None = None  # the last records that were seen: delivery and refusal
-        self._pending: deque[tuple[int | None, int | None]] = deque()
+        self._pending: deque[tuple[int | None, int | None]] = deque(maxlen=_BACKLOG)
+        self._undecided: list[tuple[int | None, int | None]] = []
         self._events: dict[tuple[int | None, int | None], _Event] = {}
         self._last: Note | None = None
         self._written = float("-inf")
@@ -69,7 +71,8 @@ class Noting:
         if self._final == "begun":
             self._final = "written"
         more = self._look()
-        self.due = now + (_SOON if more or self._final == "asked" else _PERIOD)
+        # Who waits for the last note does not wait between two looks.
+        self.due = now + (0.0 if self._final == "asked" else _SOON if more else _PERIOD)
         if not more:
             self._write(now)
         return True
@@ -104,14 +107,9 @@ class Noting:
         self._pending.extend((number, None) for number in range(known[0] + 1, last[0] + 1))
         self._pending.extend((None, number) for number in range(known[1] + 1, last[1] + 1))
         self._known = last
-        later = []
-        for _ in range(min(_AT_ONCE, len(self._pending))):
-            key = self._pending.popleft()
-            if not self._take(*key):
-                later.append(key)
-        more = bool(self._pending)
-        self._pending.extend(later)
-        return more
+        some = [self._pending.popleft() for _ in range(min(_AT_ONCE, len(self._pending)))]
+        self._undecided = [key for key in (*self._undecided, *some) if not self._take(*key)]
+        return bool(self._pending)
 
     def _take(self, delivery_id: int | None, refusal_id: int | None) -> bool:
         """Remembers what became of one record's files. False where that is not decided yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_it_tells_what_left_and_what_did_not_by_the_names_that_were_dropped(hous
     house.once()
     assert "disc 1  (1 file)" in text(house)  # of another run
     assert "not-dicom" not in text(house)
+
+
+def test_nobody_waits_for_a_note_though_there_is_much_to_tell(house: House) -> None:
+    for number in range(100):
+        house.drop(f"bad/{number}", b"text %d" % number)
+    house.deliver(expect=3)
+    assert "bad  (100 files)" in text(house)
+
+    began = time.monotonic()
+    house.deliver()
+    assert time.monotonic() - began < 5  # twenty pauses would make it 10
 
 
 def test_it_tells_until_when_what_is_gathered_waits(house: House) -> None:
