@@ -32,11 +32,15 @@ _NOTHING: Final = Listing(
 
 
 class Errand:
-    """One thing that is done for the spool in the pool: an archive is unpacked, or folders are swept."""
+    """One thing that is done for the spool in the pool: an archive is unpacked, or folders are swept.
+
+    Only one is at work at a time. One that meets weather lets the others go on, and waits until none is.
+    """
 
     def __init__(
-        self, bench: Bench, function: Function, context: object, item: object, archive: Arrival | None = None
+        self, spool: Spool, bench: Bench, function: Function, context: object, item: object, archive: Arrival | None
     ) -> None:
+        self._spool = spool
         self._batches = Batches(bench.pool)
         self._batches.add(function, context, [item], self._take, size=1)
         self.archive = archive
@@ -44,7 +48,16 @@ class Errand:
 
     def step(self) -> bool:
         """Goes on as far as it can; True when it is done. Raises weather."""
-        return self._batches.step()
+        if self._spool.at_work not in (None, self):
+            return False
+        self._spool.at_work = self
+        try:
+            done = self._batches.step()
+        except Exception:
+            self._spool.at_work = None
+            raise
+        self._spool.at_work = None if done else self
+        return done
 
     def _take(self, items: Sequence[Any], results: list[Any]) -> Again | None:
         self.result = results[0]
@@ -73,23 +86,29 @@ class Spool:
         self._folders: frozenset[str] = frozenset()
         self._strange: frozenset[str] = frozenset()  # folders that no archive belongs to
         self._queue: deque[Arrival] = deque()
-        self._errand: Errand | None = None
+        self._errands: list[Errand] = []
+        self.at_work: Errand | None = None  # the one that takes up room now
         self._fresh: dict[str, Arrival] = {}  # unpacked, and not seen in the spool since
         self._leaving: set[str] = set()
 
     @property
     def in_use(self) -> bool:
         """Whether the inbox is to be listed again when something was done."""
-        return bool(self._errand or self._queue or self._fresh or self._folders)
+        return bool(self._errands or self._queue or self._fresh or self._folders)
 
     @property
     def busy(self) -> bool:
         """Whether an errand is to begin, or the inbox to be listed, for something to go on."""
-        return self._errand is None and bool(self._queue or self._fresh or self._strange)
+        return self.at_work is None and bool(self._queue or self._fresh or self._to_sweep)
+
+    @property
+    def _to_sweep(self) -> frozenset[str]:
+        """Strange folders that no errand was sent for."""
+        return self._strange if all(errand.archive for errand in self._errands) else frozenset()
 
     def waiting_paths(self) -> list[str]:
         """Archives whose files are not known yet."""
-        under_way = [self._errand.archive] if self._errand and self._errand.archive else []
+        under_way = [errand.archive for errand in self._errands if errand.archive]
         return [one.path for one in (*self._queue, *self._fresh.values(), *under_way)]
 
     def add(self, arrival: Arrival) -> None:
@@ -99,20 +118,25 @@ class Spool:
 
     def next_errand(self, device_here: int | None) -> Errand | None:
         """What is to be done next, one thing at a time, so that one archive after the other takes up room."""
-        if self._errand is not None:
+        if self.at_work is not None:
             return None
-        if self._strange:
-            self._errand = Errand(self._bench, sweep, self._inbox, tuple(self._strange))
+        if self._to_sweep:
+            errand = Errand(self, self._bench, sweep, self._inbox, tuple(self._strange), None)
         elif self._queue:
             archive = self._queue.popleft()
             context = Unpacking(inbox=self._inbox, device_here=device_here)
             item = (self._identify(archive.path, archive.fingerprint), archive)
-            self._errand = Errand(self._bench, unpack, context, item, archive)
-        return self._errand
+            errand = Errand(self, self._bench, unpack, context, item, archive)
+        else:
+            return None
+        self._errands.append(errand)
+        self.at_work = errand
+        return errand
 
     def ended(self, errand: Errand) -> Refusal | Unready | None:
         """An errand came to its end: what is the matter with its archive, if anything is."""
-        self._errand, archive, result = None, errand.archive, errand.result
+        archive, result = errand.archive, errand.result
+        self._errands.remove(errand)
         if archive is None:
             self._folders -= self._strange
             self._strange = frozenset()
@@ -152,9 +176,9 @@ class Spool:
         self._there = {self._identify(path, mark): self._arrival(path, mark) for path, mark in archives}
 
     def _under_way(self) -> set[str]:
-        archive = self._errand.archive if self._errand else None
-        name = self._identify(archive.path, archive.fingerprint) if archive else ""
-        return {name, name + UNFINISHED}
+        archives = [errand.archive for errand in self._errands if errand.archive]
+        names = {self._identify(one.path, one.fingerprint) for one in archives}
+        return names | {name + UNFINISHED for name in names}
 
     def _arrival(self, path: str, mark: Fingerprint) -> Arrival:
         return Arrival(project=self._bench.project.name, path=path, fingerprint=mark)

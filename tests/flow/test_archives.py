@@ -148,6 +148,23 @@ def test_several_archives_give_one_study(house: House) -> None:
     assert (len(house.delivered()), len(house.folders()), len(house.kept())) == (10, 1, 10)
 
 
+def test_an_archive_for_which_there_is_no_room_holds_up_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house, "_before", ["sh", "-c", 'ulimit -f 16384; exec "$@"', "sh"])  # no file beyond 8 MiB
+    with house.service():
+        house.drop("1.zip", zipped({"IM1": studies.instance(1, 1), "large": bytes(9 << 20)}))
+        wait_until(lambda: "EFBIG" in str(house.line()["faults"]), "the first has no room")
+        house.drop("2.zip", zipped({"IM2": studies.instance(2, 1)}))
+        house.drop("3.zip", zipped({"IM3": studies.instance(3, 1)}))
+        wait_until(lambda: list(tree(house.inbox)) == ["1.zip"], "the others have gone their way")
+        assert "EFBIG" in str(house.line()["faults"])
+    assert len(house.delivered()) == 2
+    monkeypatch.undo()
+    house.deliver(expect=3)
+    assert len(house.delivered()) == 3
+
+
 def test_an_archive_that_a_person_takes_back_leaves_nothing_behind(house: House) -> None:
     house.configure(study_settle="40s")
     with house.service():
