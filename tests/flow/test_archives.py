@@ -148,9 +148,7 @@ def test_several_archives_give_one_study(house: House) -> None:
     assert (len(house.delivered()), len(house.folders()), len(house.kept())) == (10, 1, 10)
 
 
-def test_an_archive_for_which_there_is_no_room_holds_up_no_other(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_for_which_there_is_no_room_holds_up_no_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house, "_before", ["sh", "-c", 'ulimit -f 16384; exec "$@"', "sh"])  # no file beyond 8 MiB
     with house.service():
         house.drop("1.zip", zipped({"IM1": studies.instance(1, 1), "large": bytes(9 << 20)}))
