@@ -70,7 +70,7 @@ class ClusterPool:
         done: Callable[[list[Any]], None],
         failed: Callable[[Weather], None],
         *,
-        turn: tuple[Hashable, Hashable] = (None, None),
+        turn: tuple[Hashable, Hashable] = ("", ""),
     ) -> None:
         """As :meth:`Workshop.submit`."""
         if function not in _AFAR:

@@ -57,7 +57,7 @@ class Pool:
         done: Callable[[list[Any]], None],
         failed: Callable[[Weather], None],
         *,
-        turn: tuple[Hashable, Hashable] = (None, None),
+        turn: tuple[Hashable, Hashable] = ("", ""),
     ) -> None:
         """Takes a batch. ``done`` or ``failed`` is called from :meth:`collect`, in the caller's thread.
 
