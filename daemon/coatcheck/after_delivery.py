@@ -50,7 +50,10 @@ class _Ended(NamedTuple):
 
 
 class Commands:
-    """The commands of one project. ``now`` is the monotonic clock, in seconds; no call waits but :meth:`stop`."""
+    """The commands of one project. ``now`` is the monotonic clock, in seconds.
+
+    No call waits but :meth:`stop`, and that for a few seconds at most.
+    """
 
     def __init__(self, bench: Bench) -> None:
         self.rung = True  # there may be new ones in the ledger
@@ -113,7 +116,8 @@ class Commands:
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE / 2)
         _signal(process, signal.SIGKILL)
-        process.wait()
+        with suppress(subprocess.TimeoutExpired):  # One that waits for a share that hangs dies when that answers.
+            process.wait(_GRACE / 2)
 
     def _begin(self, row: DeliveryRow, now: float) -> None:
         assert self._settings is not None and row.folder is not None

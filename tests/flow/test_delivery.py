@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -332,6 +334,40 @@ def test_a_command_that_ran_when_the_service_died_is_run_again(house: House) -> 
 
     assert commands(house) == [("done", 1, 0)] * 2
     assert (house.root / "told").read_text() == "x\n" * 3
+
+
+UNDYING = """#!{python}
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.prctl(0x59616D61, ctypes.c_ulong(-1 & 0xFFFFFFFFFFFFFFFF), 0, 0, 0)  # whoever wants to may trace it
+me = os.getpid()
+if os.fork():
+    time.sleep(300)
+os.setsid()
+made = libc.ptrace(0x4206, me, None, None)  # PTRACE_SEIZE: nobody hears of its end before this process lets go
+with open("{root}/tracer.tmp", "w") as out:
+    out.write(str(-1 if made else os.getpid()))
+os.rename("{root}/tracer.tmp", "{root}/tracer")
+time.sleep(300)
+"""
+
+
+def test_a_command_that_does_not_even_die_does_not_hold_up_the_end(house: House) -> None:
+    path = script(house, "")
+    path.write_text(UNDYING.format(python=sys.executable, root=house.root))
+    house.configure(after_delivery=[str(path)])
+    drop(house, 1)
+    service = house.start()
+    wait_until((house.root / "tracer").exists, "the command runs")
+    tracer = int((house.root / "tracer").read_text())
+    try:
+        service.stop()
+    finally:
+        if tracer > 0:
+            os.kill(tracer, signal.SIGKILL)
+    if tracer < 0:
+        pytest.skip("nobody may trace here")
+    assert commands(house) == [("waiting", 0, None)]
 
 
 def test_check_names_what_is_not_there(house: House) -> None:
