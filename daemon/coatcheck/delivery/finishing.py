@@ -83,6 +83,8 @@ def _finish(context: Finishing, own: Path) -> Finished:
         return _made(context, own)
     except FileNotFoundError:
         raise OSError(errno.EIO, "a result vanished while it was worked on") from None
+    except MemoryError:  # What was begun cannot be gone on with: it is weather, made anew with pauses, and told of.
+        raise OSError(errno.ENOMEM, "this needs more memory than a worker has") from None
 
 
 def _made(context: Finishing, own: Path) -> Finished:

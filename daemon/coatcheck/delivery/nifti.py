@@ -6,10 +6,12 @@ is not read, and each of its sidecars is searched for the Study's identity like 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import re
 import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +31,8 @@ FOLDER: Final = "nifti"
 _MADE: Final = "converted"
 _SECONDS: Final = 600  # for one Series
 _KINDS: Final = (".nii.gz", ".json", ".bval", ".bvec")
+_LIBC: Final = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _NO_SIGN: Final = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -70,6 +74,7 @@ def _run(command: list[str], own: Path, home: Path) -> bool:
     quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     quiet["pass_fds"] = [int(own.name)]
     environ = {"HOME": str(home), "LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+    quiet["preexec_fn"] = _end_with_worker
     with subprocess.Popen(command, env=environ, cwd="/", start_new_session=True, **quiet) as process:
         with suppress(ProcessLookupError):
             resource.prlimit(process.pid, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
@@ -79,6 +84,11 @@ def _run(command: list[str], own: Path, home: Path) -> bool:
         except subprocess.TimeoutExpired:
             process.kill()
             return False
+
+
+def _end_with_worker() -> None:
+    """In the program, before it begins: who does the work again must not find one at it that nobody waits for."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _names_nobody(out: Path, gate: Gate) -> bool:
