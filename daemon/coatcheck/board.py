@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from coatcheck.units import format_duration
 
 HEAD: Final = ("PROJECT", "STATE", "WAITING", "ARRIVING", "RUNNING", "DELIVERED", "ASIDE", "LAST OUT", "WATCH")
 _MINUTE: Final = 60.0
+_MOST_STUDIES: Final = 10  # of a project, in words
 
 
 def opening(state_dir: Path, report: StatusReport) -> Iterator[str]:
@@ -30,8 +31,10 @@ def service_line(service: Service) -> str:
     """One line on the service, for people."""
     if not service.running:
         return "No service is running. What follows is what the ledger counted; start one with `coatcheck run`."
+    if service.updated is None:
+        return f"The service starts as process {service.pid}. What follows is from before."
     since = f" since {service.started}" if service.started else ""
-    return f"The service runs as process {service.pid}{since}, this is from {service.updated or 'before its start'}."
+    return f"The service runs as process {service.pid}{since}, this is from {service.updated}."
 
 
 def silence(state_dir: Path, report: StatusReport) -> Iterator[str]:
@@ -87,20 +90,39 @@ def _ago(at: str | None, now: datetime) -> str:
 
 
 def details(name: str, project: ProjectStatus) -> Iterator[str]:
-    """What does not fit into the table: Studies on their way, the reasons of quarantine, and faults."""
+    """What does not fit into the table: faults, the reasons of quarantine, Studies on their way.
+
+    Faults stand first and Studies end after a few: a screen that is watched has a last line.
+    """
     live = project.live
-    if live["files_per_minute"]:
-        yield f"{name}: {live['files_per_minute']} files in the last minute, {live['files_done']} since the start"
-    for study in live["studies_arriving"]:
-        due = format_duration(study["due_in_seconds"])
-        yield f"{name}: {study['ticket']} arriving, {study['instances']} instances, due in {due}"
-    for study in live["studies_running"]:
-        yield f"{name}: {study['ticket']} {study['state']}, {study['instances']} instances"
+    yield from _obstacles(name, project)
     refusals = project.counts.refusals
     if refusals:
         reasons = ", ".join(f"{files} {reason}" for reason, files in sorted(refusals.items()))
         yield f"{name}: aside: {reasons}; see `coatcheck quarantine list --project {name}`"
-    yield from _obstacles(name, project)
+    if live["files_per_minute"]:
+        yield f"{name}: {_count(live['files_per_minute'], 'file')} in the last minute, {live['files_done']} since the start"
+    studies = [*_running(live["studies_running"]), *_arriving(live["studies_arriving"])]
+    for study in studies[:_MOST_STUDIES]:
+        yield f"{name}: {study}"
+    if len(studies) > _MOST_STUDIES:
+        yield f"{name}: and {len(studies) - _MOST_STUDIES} more; `coatcheck status --json` has them all"
+
+
+def _running(studies: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for study in studies:
+        yield f"{study['ticket']} {study['state']}, {_count(study['instances'], 'instance')}"
+
+
+def _arriving(studies: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The next that is due stands first."""
+    for study in sorted(studies, key=lambda study: float(study["due_in_seconds"])):
+        due = format_duration(study["due_in_seconds"])
+        yield f"{study['ticket']} arriving, {_count(study['instances'], 'instance')}, due in {due}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _obstacles(name: str, project: ProjectStatus) -> Iterator[str]:

@@ -27,6 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from coatcheck.errors import StateError
 from coatcheck.ledger import Counts, FaultRow, LedgerReader
 from coatcheck.service_lock import Service, read_service
 from coatcheck.standing import Word, word
@@ -125,7 +126,7 @@ def read_status(state_dir: Path, projects: Iterable[str], now: datetime) -> Stat
     service = read_service(state_dir)
     names = list(dict.fromkeys([*projects, *service.projects]))
     path = state_dir / "ledger.db"
-    ledger = LedgerReader.open(path) if path.exists() else None  # none was made before the first run
+    ledger = _ledger(path, service)
     try:
         silent = _silent(service, now)
         found = {name: _project(name, service, ledger, silent=silent is not None) for name in names}
@@ -133,6 +134,18 @@ def read_status(state_dir: Path, projects: Iterable[str], now: datetime) -> Stat
     finally:
         if ledger is not None:
             ledger.close()
+
+
+def _ledger(path: Path, service: Service) -> LedgerReader | None:
+    """None before the first run, and while a service that starts still makes it or brings it up to date."""
+    if not path.exists():
+        return None
+    try:
+        return LedgerReader.open(path)
+    except StateError:
+        if service.running and service.updated is None:
+            return None
+        raise
 
 
 def _silent(service: Service, now: datetime) -> float | None:

@@ -139,12 +139,21 @@ def test_the_service_and_the_ledger_become_one_report(tmp_path: Path) -> None:
     assert len(cells) == len(HEAD)
     assert lung["word"] == said["projects"]["heart"]["word"] == "attention"  # nobody speaks of the other one
     lines = list(details("lung", report.projects["lung"]))
-    assert lines[:2] == [
-        "lung: 12 files in the last minute, 40 since the start",
-        "lung: 7F3K9Q2MXA arriving, 3 instances, due in 4s",
-    ]
+    assert lines[0].endswith("the inbox is absent: mount it")
     assert any("not-dicom" in line for line in lines)
-    assert lines[-1].endswith("the inbox is absent: mount it")
+    assert "lung: 12 files in the last minute, 40 since the start" in lines
+    assert "lung: 7F3K9Q2MXA arriving, 3 instances, due in 4s" in lines
+
+
+def test_of_many_studies_a_few_are_named_the_next_due_first(tmp_path: Path) -> None:
+    studies = [{"ticket": f"T{due:09d}", "instances": 1, "due_in_seconds": float(due)} for due in range(40, 0, -1)]
+    with lock_held(tmp_path) as pid:
+        write_status(tmp_path, pid, projects={"lung": LIVE | {"studies_arriving": studies, "studies_running": []}})
+        report = read_status(tmp_path, ["lung"], WHEN)
+    lines = list(details("lung", report.projects["lung"]))
+    assert "lung: T000000001 arriving, 1 instance, due in 1s" in lines
+    assert len(lines) < 15
+    assert lines[-1].startswith("lung: and 30 more")
 
 
 FULL = "the folders of this project cannot be used now (ENOSPC)"
@@ -177,6 +186,16 @@ def test_without_words_of_the_service_the_word_says_why(tmp_path: Path) -> None:
         assert read_status(tmp_path, ["lung"], WHEN).projects["lung"].word is Word.STARTING
         write_status(tmp_path, pid)
         assert read_status(tmp_path, ["lung"], WHEN).projects["lung"].word is Word.WORKING
+
+
+def test_a_service_that_is_making_its_records_is_said_to_start(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").touch()
+    with pytest.raises(StateError):
+        read_status(tmp_path, ["lung"], WHEN)
+    with lock_held(tmp_path):
+        report = read_status(tmp_path, ["lung"], WHEN)
+    assert report.projects["lung"].word is Word.STARTING
+    assert "starts as process" in service_line(report.service)
 
 
 def test_the_pace_is_what_was_done_in_the_last_minute() -> None:
