@@ -75,6 +75,13 @@ def test_every_command_has_an_example_of_itself() -> None:
         assert f"  coatcheck {' '.join(path)}" in command.help, path
 
 
+def test_every_command_is_said_whole_in_the_list_of_commands() -> None:
+    for path, command in [((), cli), *commands(cli)]:
+        if isinstance(command, click.Group):
+            shown = command.get_help(click.Context(command, terminal_width=80))
+            assert "..." not in shown.partition("Commands:")[2], path
+
+
 def examples() -> list[str]:
     """Every line of every help that shows how a command is called."""
     texts = [cli.help or "", *(command.help or "" for _, command in commands(cli))]

@@ -43,7 +43,7 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(short_help="Who looked up what and why; whether the audit is whole.")
 @click.option("--from", "first", metavar="DAY", type=_DAY, required=True, help="The first day, such as 2026-01-01.")
 @click.option("--to", "last", metavar="DAY", type=_DAY, required=True, help="The last day, included.")
 @project_option(required=False)

@@ -21,7 +21,7 @@ WITHOUT_KEYS = (
 )
 
 
-@click.command()
+@click.command(short_help="Make a copy that can be restored, without the keys.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--verify", "only_check", is_flag=True, help="DIR is a backup: look whether it is whole.")
 @json_option

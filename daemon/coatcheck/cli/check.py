@@ -9,7 +9,7 @@ import click
 from coatcheck.cli.common import config_option, config_path, credentials, json_option, print_json
 
 
-@click.command()
+@click.command(short_help="Say all that is wrong with configuration, folders and keys.")
 @json_option
 @config_option
 @click.pass_context

@@ -11,7 +11,7 @@ import click
 from coatcheck.cli.common import config_option, credentials, find_project, json_option, print_json, read_config
 
 
-@click.command()
+@click.command(short_help="Look whether all is as it should be; mend what is safe.")
 @click.option("--project", "projects", metavar="NAME", multiple=True, help="Only this project; may be given again.")
 @click.option("--only-look", is_flag=True, help="Change nothing, also where no service runs.")
 @click.option("--thorough", is_flag=True, help="Look at everything, and not at a part of what there is much of.")

@@ -21,7 +21,7 @@ _ATTRIBUTES: Final = {"tag": 0, "keyword": 56, "before": 0, "before_by": 0, "aft
 _STUDIES: Final = {"project": 0, "ticket": 0, "subject": 0, "profile": 0, "edition": 0, "delivered": 0, "folder": 0}
 
 
-@click.command()
+@click.command(short_help="What is treated otherwise than in an older edition.")
 @click.argument("name")
 @click.option("--from", "edition", metavar="EDITION", required=True, help="An edition of PS3.15, such as 2024b.")
 @click.option("--delivered", is_flag=True, help="Name the studies of the ledger that were made with that edition.")

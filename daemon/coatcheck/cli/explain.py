@@ -21,7 +21,7 @@ _LAYERS: Final = {"": 1, "action": 0, "by": 0}
 _BARE_TAG: Final = re.compile(r"[0-9A-Fa-f]{4} *, *[0-9A-Fa-f]{4}")
 
 
-@click.command()
+@click.command(short_help="What becomes of an attribute, and which row says so.")
 @click.argument("name")
 @click.argument("attribute", required=False)
 @click.option("--sop-class", metavar="UID|NAME", default="", help="The objects asked about: a UID, CT, RTStructureSet.")

@@ -10,7 +10,7 @@ import click
 from coatcheck.cli.common import config_option, given_config
 
 
-@click.command()
+@click.command(short_help="Make a configuration, keys and the projects' folders.")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--project", "projects", metavar="NAME", multiple=True, help="A project to make; may be given often.")
 @config_option

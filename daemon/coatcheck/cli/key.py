@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from coatcheck.config import Config
 
 
-@click.group()
+@click.group(short_help="Make, rotate or destroy the key of a project.")
 def command() -> None:
     """The key of a project: everything that can be traced back hangs on it.
 
@@ -36,7 +36,7 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(short_help="Make the key of a project that has none yet.")
 @project_option(required=True)
 @config_option
 def new(project: str, config_file: Path | None) -> None:
@@ -58,7 +58,7 @@ def new(project: str, config_file: Path | None) -> None:
     click.echo(f"made the key {make_key(config, project, token_bytes)}: keep a copy of it in a safe place")
 
 
-@command.command()
+@command.command(short_help="Seal the vault with a new key; pseudonyms stay.")
 @project_option(required=True)
 @config_option
 def rotate(project: str, config_file: Path | None) -> None:
@@ -91,7 +91,7 @@ def rotate(project: str, config_file: Path | None) -> None:
     click.echo(f"keep a new copy of {path} in a safe place: the old copy does not open the vault any more", err=True)
 
 
-@command.command()
+@command.command(short_help="Make all that was delivered anonymous for ever.")
 @project_option(required=True)
 @click.option("--yes", metavar="NAME", help="The project's name once more: only then is anything destroyed.")
 @json_option

@@ -22,7 +22,7 @@ from coatcheck.errors import CoatcheckError
 HEAD = ("AT", "DELIVERY", "WHAT", "DETAIL")
 
 
-@click.command()
+@click.command(short_help="The story of one study: delivered, set aside and why.")
 @click.argument("name", metavar="STUDY")
 @project_option(required=False)
 @json_option

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from coatcheck.moving_in.maps import OldMap
 
 
-@click.command("import")
+@click.command("import", short_help="Take over the map of an earlier system.")
 @click.argument("file", type=click.Path(path_type=Path))
 @project_option(required=True)
 @click.option("--kind", type=click.Choice(("patient", "uid")), help="What a file with `id_old,id_new` is about.")

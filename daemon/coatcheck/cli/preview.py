@@ -40,7 +40,7 @@ _SHEET: Final = {"path": 60, "tag": 11, "vr": 2, "before": 36, "after": 36, "act
 _CSV: Final = ("file", "path", "tag", "keyword", "vr", "before", "after", "changed", "action", "rule")
 
 
-@click.command()
+@click.command(short_help="What would become of files, element by element.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @project_option(required=False)
 @click.option("--profile", metavar="NAME", help="A profile instead of a project, with a key that is thrown away.")

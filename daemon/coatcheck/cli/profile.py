@@ -62,7 +62,7 @@ def list_profiles(as_json: bool, config_file: Path | None) -> None:
         print_table(("NAME", "TITLE", "OPTIONS"), rows)
 
 
-@command.command()
+@command.command(short_help="All that one profile says.")
 @click.argument("name")
 @project_option(required=False)
 @json_option
@@ -85,7 +85,7 @@ def show(name: str, project: str | None, as_json: bool, config_file: Path | None
         _print(described)
 
 
-@command.command()
+@command.command(short_help="What is wrong with a profile, line by line.")
 @click.argument("file")
 @project_option(required=False)
 @json_option

@@ -83,7 +83,7 @@ def list_refusals(
     print_table(HEAD, [_row(refusal) for refusal in refusals])
 
 
-@command.command()
+@command.command(short_help="What happened, what to do, and where the files lie.")
 @click.argument("which", metavar="[ID|TICKET]", default="")
 @project_option(required=False)
 @reason_option
@@ -128,7 +128,7 @@ def show(
                 click.echo(f"{key + ':':9}{refusal[key]}")
 
 
-@command.command()
+@command.command(short_help="Give originals back to the inbox, to be taken in anew.")
 @selection
 @json_option
 @config_option

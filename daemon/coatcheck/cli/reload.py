@@ -9,7 +9,7 @@ import click
 from coatcheck.cli.common import config_option, read_config
 
 
-@click.command()
+@click.command(short_help="Make the running service read its configuration again.")
 @config_option
 @click.pass_context
 def command(ctx: click.Context, config_file: Path | None) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FORMATS: Final = ("text", "html", "json")
 
 
-@click.command()
+@click.command(short_help="What was done to one study and what risk remains.")
 @click.argument("study", metavar="STUDY")
 @project_option(required=False)
 @click.option("--profile", metavar="NAME|FILE", help="The profile as it was then, where the project's was changed.")

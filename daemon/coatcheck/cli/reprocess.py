@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 24 * 3600.0  # seconds; a study may be large, and others may be before it
 
 
-@click.command()
+@click.command(short_help="Deliver a study anew from its originals in the archive.")
 @click.argument("name", metavar="STUDY")
 @click.option("--profile", metavar="NAME|FILE", help="By this profile; else by the project's own.")
 @project_option(required=False)

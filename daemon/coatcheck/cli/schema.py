@@ -10,7 +10,7 @@ import click
 KINDS: Final = ("config", "project", "profile", "subjects")
 
 
-@click.command()
+@click.command(short_help="A JSON schema, so that editors complete and explain.")
 @click.argument("kind", type=click.Choice(KINDS))
 def command(kind: str) -> None:
     """Print a JSON schema (2020-12), so that editors complete and explain: of the configuration, of a project in

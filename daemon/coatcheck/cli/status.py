@@ -24,7 +24,7 @@ _WORDS: Final = (1,)  # columns whose cells may be broken into lines
 _COLOURS: Final = {"attention": "bold red", "waiting for disk": "bold yellow", "stopped": "bold", "idle": "dim"}
 
 
-@click.command()
+@click.command(short_help="How things stand, in one word for each project.")
 @click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
 @json_option
 @config_option
