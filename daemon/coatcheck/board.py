@@ -101,7 +101,8 @@ def details(name: str, project: ProjectStatus) -> Iterator[str]:
         reasons = ", ".join(f"{files} {reason}" for reason, files in sorted(refusals.items()))
         yield f"{name}: aside: {reasons}; see `coatcheck quarantine list --project {name}`"
     if live["files_per_minute"]:
-        yield f"{name}: {_count(live['files_per_minute'], 'file')} in the last minute, {live['files_done']} since the start"
+        pace = _count(live["files_per_minute"], "file")
+        yield f"{name}: {pace} in the last minute, {live['files_done']} since the start"
     studies = [*_running(live["studies_running"]), *_arriving(live["studies_arriving"])]
     for study in studies[:_MOST_STUDIES]:
         yield f"{name}: {study}"

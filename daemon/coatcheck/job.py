@@ -219,7 +219,7 @@ class StudyJob:
             bench.ledger.finish_empty(
                 delivery_id, duplicates=results.duplicates, refused=results.refused, now=bench.utc()
             )
-            self._report("nothing new")
+            self._report("nothing delivered" if results.refused else "nothing new")
             return Phase.DISPOSING
         study = self._row()
         number, self._folder = outputs.folder_of(bench, self._whole, study)
@@ -277,7 +277,7 @@ class StudyJob:
             self._job.delivery_id, reason=reason, detail=detail, files=len(arrivals), folder=where, now=bench.utc()
         )
         self.results.refused = [Refusal(arrival=arrival, reason=reason, detail=detail) for arrival in arrivals]
-        bench.log(logging.WARNING, "quarantined as %s: %d files", reason.value, len(arrivals), ticket=self.ticket)
+        self._tell_refused(reason, len(arrivals))
         return Phase.DISPOSING
 
     def _dispose(self) -> Phase:
@@ -291,4 +291,8 @@ class StudyJob:
         counts = len(self.results.staged), len(self.results.duplicates), len(self.results.refused)
         self._bench.log(logging.INFO, f"{what}: %d instances, %d duplicates, %d refused", *counts, ticket=self.ticket)
         for reason, files in sorted(Counter(one.reason for one in self.results.refused).items()):
-            self._bench.log(logging.WARNING, "quarantined as %s: %d files", reason.value, files, ticket=self.ticket)
+            self._tell_refused(reason, files)
+
+    def _tell_refused(self, reason: Reason, files: int) -> None:
+        noun = "file" if files == 1 else "files"
+        self._bench.log(logging.WARNING, "quarantined as %s: %d %s", reason.value, files, noun, ticket=self.ticket)

@@ -34,8 +34,10 @@ key_dir: {key_dir}
 
 # How many processes on this machine: a number, or auto for one per core.
 # workers: auto
+
 # Where Prometheus may ask how it does: a Unix socket, or an address such as 127.0.0.1:9464. Needs the extra metrics.
 # metrics:
+
 # Whom it tells that a person has to look: an e-mail, a webhook or both.
 # notify:
 

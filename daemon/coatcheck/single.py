@@ -26,7 +26,7 @@ class Companion(NamedTuple):
 
 
 _ERRAND: Final = "single files"  # in the pool they share their turns
-DICOMDIR: Final = Companion("dicomdir", "delete dicomdir", "a DICOMDIR was set aside with the originals")
+DICOMDIR: Final = Companion("dicomdir", "delete dicomdir", "a DICOMDIR went to the originals, unread")
 MARKER: Final = Companion("done", "delete marker", "a marker released the Studies of its folder")
 
 

@@ -71,7 +71,7 @@ def _of_delivery(event: EventRow, row: DeliveryRow) -> Step:
     state = DeliveryState(event.to_state)
     what = _DELIVERY[state]
     if state is DeliveryState.DONE and row.folder is None and event.from_state == DeliveryState.OPEN:
-        what = "nothing new"
+        what = "nothing delivered" if row.refused else "nothing new"
     return Step(at=event.at, delivery=row.id, refusals=(), what=what, detail=event.note or _detail(state, row))
 
 

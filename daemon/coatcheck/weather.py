@@ -142,6 +142,11 @@ def _words(error: Exception) -> Fault:
         mistake = Mistake.of(error)
         return Fault(mistake.what, mistake.hint)
     code = errno.errorcode.get(error.errno or 0, "EIO")
+    if code in ("ENOSPC", "EDQUOT"):
+        return Fault(
+            f"a disk of this project is full ({code})",
+            "make room: `coatcheck doctor` names the disk; the work goes on by itself within a minute",
+        )
     return Fault(
         f"the folders of this project cannot be used now ({code})",
         "look at the disk's room, rights and health; the work goes on by itself when that is mended",

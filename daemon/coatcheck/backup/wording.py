@@ -26,7 +26,7 @@ To restore
  3. Move the old records away, and keep them; ALL six of them, for a -wal beside another database destroys it:
         mkdir -m 700 {aside}
         mv {state}/{{ledger,vault}}.db* {aside}/
- 4. Put these in their place, both of them, as root, for the user of the service:
+ 4. In this folder, put these in their place, both of them, as root, for the user of the service:
 {install}
  5. Put back what else was lost, each where it was:
 {others}

@@ -62,5 +62,6 @@ def command(
         findings = [finding.as_json() for finding in found]
         print_json({"version": 1, "running": running, "problems": problems, "findings": findings})
     else:
-        click.echo("all is well" if not problems else f"{problems} problems remain", err=True)
+        noun = "problem is" if problems == 1 else "problems are"
+        click.echo("all is well" if not problems else f"{problems} {noun} left", err=True)
     ctx.exit(1 if problems else 0)
