@@ -80,7 +80,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.PIXEL_RISK: Explanation(
         "Text may be burned into the pixels, and nobody has said that there is none.",
-        "Look at the images; if they are clean, set `pixel_risk: allow` for the project and drop the Study again.",
+        "Look at the images; if they are clean, set `pixel_risk: allow`, which holds for all that the project gets, "
+        "run `coatcheck reload`, then `coatcheck quarantine retry ID`.",
     ),
     Reason.IDENTITY_FOUND: Explanation(
         "What identifies this patient or Study was still found in a result, so nothing of the Study left.",
