@@ -95,7 +95,8 @@ class StudyJob:
         """Journals the delivery, and freezes what decides its result."""
         bench = self._bench
         secret, delivered = bench.key.pseudonym_secret, self._delivered_subject()
-        given = subjects.find(bench.project, bench.vault, secret, self._study, delivered=delivered, now=bench.utc())
+        study, identity, now = self._study, self._identity, bench.utc()
+        given = subjects.find(bench.project, bench.vault, secret, study, identity, delivered=delivered, now=now)
         days = subjects.shift_days(bench.project, bench.profile, bench.vault, secret, given, self.study_uid)
         self._given = given
         self._earlier = subjects.EarlierUids(bench.project.name, bench.profile, bench.vault, secret)
@@ -114,9 +115,8 @@ class StudyJob:
             mapped=self.study_uid in uids,
         )
         self._staging = outbox.staging_folder(bench.project.outbox, self.ticket, delivery_id)
-        ticket, identity = self.ticket, self._identity
         self._job = subjects.frozen(
-            bench.project, given, uids, delivery_id=delivery_id, ticket=ticket, days=days, identity=identity
+            bench.project, given, uids, delivery_id=delivery_id, ticket=self.ticket, days=days, identity=identity
         )
         if given.verdict is not None or are_too_many(self._identity):
             self._verdict = given.verdict or (Reason.TOO_LARGE, "")

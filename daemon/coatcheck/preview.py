@@ -103,8 +103,9 @@ class _Rehearsal:
         earlier = subjects.EarlierUids(project.name, basis.profile, basis.vault, basis.secret)
         self._uids = earlier.of_study(study)
         delivered = self._delivered(study.study_uid)
-        self._given = subjects.find(project, basis.vault, basis.secret, study, delivered=delivered, now=now)
-        self._job = self._frozen(study, frozenset[Identity]().union(*(one.identity for one in instances)))
+        identity = frozenset[Identity]().union(*(one.identity for one in instances))
+        self._given = subjects.find(project, basis.vault, basis.secret, study, identity, delivered=delivered, now=now)
+        self._job = self._frozen(study, identity)
         self._bench = transform.TransformBench(
             transform.StudyBench(
                 Work(

@@ -7,12 +7,15 @@ Two patients never share one. Where a list contradicts what was recorded, the St
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from coatcheck.config import Project
 from coatcheck.config_subjects import Entry, Listed, Sequential
 from coatcheck.deid import pseudonyms
+from coatcheck.deid.facts import letters
+from coatcheck.deid.folding import views
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.shifts import Ids
 from coatcheck.delivery.folder import STAGING
@@ -21,6 +24,8 @@ from coatcheck.reasons import Reason
 from coatcheck.vault import Kind, Vault
 
 _PATIENT_ID = "(0010,0020)"
+_SHORT = 4  # what is shorter may stand in a subject by chance
+_BETWEEN = re.compile(r"[\s^=,]+")
 _OF_A_STUDY = "\0study\0"  # leads the key of a Study without a Patient ID; no key of an ID begins so
 
 
@@ -41,7 +46,16 @@ class Given:
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def find(project: Project, vault: Vault, secret: bytes, study: Study, *, delivered: str | None, now: str) -> Given:
+def find(
+    project: Project,
+    vault: Vault,
+    secret: bytes,
+    study: Study,
+    identity: Iterable[Identity],
+    *,
+    delivered: str | None,
+    now: str,
+) -> Given:
     """The subject of a Study; ``delivered`` is the one under which a part of it is out already.
 
     A number of a sequence is given here, and is the patient's from then on, whatever becomes of the Study. Raises
@@ -56,7 +70,23 @@ def find(project: Project, vault: Vault, secret: bytes, study: Study, *, deliver
         return search.refused(Reason.PATIENT_MISMATCH, _PATIENT_ID)
     if not keys and delivered is not None:
         return Given(subject=delivered)
-    return search.of(keys[0] if keys else "")
+    given = search.of(keys[0] if keys else "")
+    told = isinstance(project.subjects, Listed) or vault.has_imported(project.name, Kind.SUBJECT)
+    if told and given.verdict is None and given.subject != pseudonyms.subject(secret, "".join(keys), study.study_uid):
+        names = {one.text for one in identity if one.kind == "name"}
+        if _names_somebody(given.subject, names):
+            return search.refused(Reason.IDENTITY_FOUND, "(0010,0010) name")
+    return given
+
+
+def _names_somebody(subject: str, names: Iterable[str]) -> bool:
+    """Whether a subject that people chose has a name of the Study in it. Where the name has the whole subject in it,
+    with a number, somebody was examined under the subject: that is no name.
+    """
+    own = letters(subject)
+    numbered = any(map(str.isdigit, own))
+    found = {part for one in names if not (numbered and own in letters(one)) for part in _BETWEEN.split(one)}
+    return any(view.text in subject.lower() for part in found if len(part) >= _SHORT for view in views(part))
 
 
 def shift_days(

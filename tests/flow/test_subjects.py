@@ -56,6 +56,18 @@ def test_studies_without_an_id_are_patients_of_their_own(house: House) -> None:
     assert len(house.delivered()) == 3
 
 
+def test_a_subject_that_has_a_name_in_it_never_leaves_and_is_in_no_record(house: House) -> None:
+    write_list(house, "P1,HABERMANN-1,-100\n")
+    house.drop("a", studies.instance(1, 1, patient="P1", PatientName="Habermann^Gerda"))
+
+    log = house.deliver(expect=3)
+
+    assert house.refusals() == {"identity-found": 1}
+    assert patients(house) == {}
+    held = [log.encode(), *(path.read_bytes() for path in house.state.iterdir() if path.is_file())]
+    assert not [one for one in held if b"HABERMANN" in one]
+
+
 def test_an_id_that_is_not_on_the_list_waits_for_a_new_list_and_a_retry(house: House) -> None:
     write_list(house, "P1,LUNG-7,-100\n")
     listed, missed = studies.instance(1, 1, patient=" P 1"), studies.instance(2, 1, patient="P2")

@@ -16,7 +16,7 @@ from coatcheck.keys import ProjectKey
 from coatcheck.ledger import is_detail
 from coatcheck.model import Arrival, Fingerprint, Instance, Study
 from coatcheck.reasons import Reason
-from coatcheck.subjects import Given, find
+from coatcheck.subjects import Given, _names_somebody, find
 from coatcheck.vault import Kind, Vault
 
 NOW = "2026-11-21T10:00:00.000Z"
@@ -63,7 +63,7 @@ def found(
     delivered: str | None = None,
     name: str = "lung",
 ) -> Given:
-    return find(project(setting, name), vault, SECRET, study(*patient_ids, uid=uid), delivered=delivered, now=NOW)
+    return find(project(setting, name), vault, SECRET, study(*patient_ids, uid=uid), (), delivered=delivered, now=NOW)
 
 
 def deliver(vault: Vault, given: Given) -> str:
@@ -239,3 +239,17 @@ def test_spellings_that_were_delivered_apart_are_not_joined_later(vault: Vault) 
 def test_nothing_shows_an_id(vault: Vault) -> None:
     setting = listed(P1="LUNG-7")
     assert "P1" not in repr(found(vault, setting, "P1")) + repr(setting) + repr(project(setting))
+
+
+@pytest.mark.parametrize(
+    ("subject", "name", "told"),
+    [
+        *(("HABERMANN-1", "Habermann^Gerda", True), ("X7gerda", "Habermann^Gerda", True)),
+        *(("MUELLER", "Müller^Eva", True), ("Muller2", "Müller^Eva", True)),
+        *(("LUNG-7", "LUNG^7 follow-up", False), ("LUNG-7", "LUNG^Eva", True), ("LEE-7", "Lee^Ng", False)),
+    ],
+)
+def test_a_name_is_found_in_a_subject_but_not_where_the_patient_is_called_by_it(
+    subject: str, name: str, told: bool
+) -> None:
+    assert _names_somebody(subject, [name]) is told
