@@ -275,13 +275,26 @@ def test_status_works_without_a_service(config: Path) -> None:
     assert "\x1b" not in text
 
 
-def refuse(config: Path) -> int:
+def refuse(config: Path, detail: str = "") -> int:
     ledger = Ledger.open(config.parent / "state/ledger.db")
     folder = f"{Reason.TRUNCATED}/unassigned"
-    number = ledger.refuse_file(project="lung", reason=Reason.TRUNCATED, detail="", folder=folder, now=NOW)
+    number = ledger.refuse_file(project="lung", reason=Reason.TRUNCATED, detail=detail, folder=folder, now=NOW)
     ledger.refusal_done(number, NOW)
     ledger.close()
     return number
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        ("(0008,0016)", "(0008,0016) SOPClassUID"),
+        ("(0009,1001)", "(0009,1001)"),
+        ("two (0008,0016)", "two (0008,0016)"),
+    ],
+)
+def test_quarantine_names_the_attribute_beside_its_tag(config: Path, detail: str, shown: str) -> None:
+    text = invoke("quarantine", "show", str(refuse(config, detail)), "--config", config)
+    assert f"detail:  {shown}\n" in text
 
 
 def test_quarantine_lists_and_explains_what_lies_there(config: Path) -> None:

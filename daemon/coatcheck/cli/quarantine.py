@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import closing
 from dataclasses import asdict
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 HEAD: Final = ("ID", "AT", "PROJECT", "REASON", "FILES", "STUDY", "STATE", "DETAIL")
 _SHOWN: Final = ("id", "project", "at", "state", "reason", "what", "do", "detail", "files", "ticket", "path")
+_TAG: Final = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
 _NUMBER_DIGITS: Final = 9  # a ticket has ten characters, and they may all be digits
 
 
@@ -125,7 +127,8 @@ def show(
             click.echo()
         for key in _SHOWN:
             if refusal[key] not in ("", None):
-                click.echo(f"{key + ':':9}{refusal[key]}")
+                text = _with_keyword(refusal[key]) if key == "detail" else refusal[key]
+                click.echo(f"{key + ':':9}{text}")
 
 
 @command.command(short_help="Give originals back to the inbox, to be taken in anew.")
@@ -206,6 +209,15 @@ def _named(config: Config, which: str, one: bool) -> list[RefusalRow]:
         thing = f"the number {which}" if one else f"the ticket {which}"
         raise CoatcheckError(f"nothing in quarantine has {thing}", "see `coatcheck quarantine list`")
     return found
+
+
+def _with_keyword(detail: str) -> str:
+    """A detail that is nothing but the tag of one Attribute of PS3.6, with its keyword; any other as it is."""
+    from pydicom.datadict import keyword_for_tag
+
+    found = _TAG.fullmatch(detail)
+    keyword = keyword_for_tag(int("".join(found.groups()), 16)) if found else ""
+    return f"{detail} {keyword}".rstrip()
 
 
 def _row(refusal: RefusalRow) -> tuple[object, ...]:
