@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from coatcheck.bench import Bench
@@ -43,10 +43,10 @@ class Inflow:
         return [Arrival(project=self._name, path=path, fingerprint=mark) for path, mark in found]
 
     def look(
-        self, listing: Listing, now: float, held: Collection[str]
+        self, listing: Listing, now: float, held: Collection[str], in_hand: Callable[[], set[str]]
     ) -> tuple[list[Arrival], list[tuple[str, Arrival]]]:
         """Files that were unpacked, to be read, and archives of which nothing is left to do, with their IDs."""
-        members, empty, vanished = self.spool.look(listing, now, held)
+        members, empty, vanished = self.spool.look(listing, now, held, in_hand)
         for archive in vanished:
             self.give_back(Unready(arrival=archive), now)
         return members, empty
@@ -67,8 +67,9 @@ class Inflow:
         else:
             self.weather.clear(path)
 
-    def forget(self, arrival: Arrival) -> None:
-        """A file was dealt with; see :meth:`Settle.forget`."""
+    def forget(self, arrival: Arrival, *, given_back: bool = False) -> None:
+        """The work on a file is over: it was dealt with or given back; see :meth:`Settle.forget`."""
+        self.spool.forget(arrival.path, given_back=given_back)
         self._settle_of(arrival.path).forget(arrival.path, arrival.fingerprint)
 
     def waiting(self, now: float) -> int:

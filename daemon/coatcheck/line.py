@@ -137,8 +137,9 @@ class Line:
         if isinstance(piece, StudyJob):
             for one in piece.results.given_back:
                 self._inflow.give_back(one, now)
+            back = {one.arrival.path for one in piece.results.given_back}
             for instance in piece.study.instances:
-                self._inflow.forget(instance.arrival)
+                self._inflow.forget(instance.arrival, given_back=instance.arrival.path in back)
             self.quarantined += sum(map(alarms, piece.results.refused))
             self.finished += piece.instances - len(piece.results.given_back)
 
@@ -237,7 +238,7 @@ class Line:
         if self._inflow.settle.news:
             self.inbox.news(now)
         self._sorter.read(arrivals, self.inbox.device_here, now)
-        members, empty = self._inflow.look(listing, now, held)
+        members, empty = self._inflow.look(listing, now, held, self._pieces.in_hand)
         self._sorter.read(members, self.inbox.device_here, now)
         for name, archive in empty:
             self._sorter.put_away(archive, archive_of(name))

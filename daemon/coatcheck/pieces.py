@@ -91,6 +91,11 @@ class Pieces:
         """Paths in the inbox that belong to work which an earlier process began: they are no new files."""
         return frozenset[str]().union(*(repair.held for repair in self._repairs))
 
+    def in_hand(self) -> set[str]:
+        """Paths of what is worked on now."""
+        studies = {one.arrival.path for job in self.jobs for one in job.study.instances}
+        return studies | {single.arrival.path for single in self.singles if isinstance(single, SingleFile)}
+
     def running(self) -> Callable[[str], bool]:
         """Tells of a Study whether it is being decided over. One of which only originals are left is not."""
 

@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from coatcheck.batches import Again, Batches, Function
@@ -90,6 +90,7 @@ class Spool:
         self.at_work: Errand | None = None  # the one that takes up room now
         self._fresh: dict[str, Arrival] = {}  # unpacked, and not seen in the spool since
         self._leaving: set[str] = set()
+        self._owed: set[str] = set()  # files that were seen in the spool, and not dealt with yet
 
     @property
     def in_use(self) -> bool:
@@ -149,10 +150,15 @@ class Spool:
             return result
         return Refusal(arrival=archive, reason=Reason.CRASHED)
 
-    def look(self, listing: Listing, now: float, held: Collection[str]) -> Seen:
+    def forget(self, path: str, *, given_back: bool = False) -> None:
+        """A file was dealt with, unless it was given back."""
+        if not given_back:
+            self._owed.discard(path)
+
+    def look(self, listing: Listing, now: float, held: Collection[str], in_hand: Callable[[], set[str]]) -> Seen:
         """Looks into the spool after the inbox was listed. Raises InboxFault where that cannot be done.
 
-        ``held`` are paths that work of an earlier process holds.
+        ``held`` are paths that work of an earlier process holds, ``in_hand`` tells those of what is under way now.
         """
         self._find_archives(listing)
         before, (self._folders, found) = self._folders.union(self._fresh), self._list()
@@ -162,14 +168,29 @@ class Spool:
         ready = {path: mark for path, mark in self.files.items() if _owner(path) in self._there and path not in held}
         settled = self.settle.update(ready, now, root=listing.root, unseen=() if complete else [SPOOL])
         self._fresh, self._strange = {}, frozenset()
+        self._owed = {path for path in self._owed.union(self.files).difference(held) if _owner(path) in self._there}
         self._leaving &= self._there.keys()
         vanished = [self._there[one] for one in (before - self._folders - self._leaving) & self._there.keys()]
         empty: list[tuple[str, Arrival]] = []
         if complete:
             self._strange = self._folders - self._there.keys() - self._under_way()
-            empty = [(one, self._there[one]) for one in (self._folders & self._there.keys()) - full - self._leaving]
+            done = (self._folders & self._there.keys()) - full - self._leaving - self._under_way()
+            empty = [(one, self._there[one]) for one in done - self._robbed(done, in_hand)]
         self._leaving.update(name for name, _ in empty)
         return Seen([self._arrival(*one) for one in settled], empty, vanished)
+
+    def _robbed(self, done: Set[str], in_hand: Callable[[], set[str]]) -> set[str]:
+        """Folders that are empty though not all that was in them was dealt with. Where that is not under way either,
+        somebody took it away, and the archive is unpacked anew.
+        """
+        lost = {path for path in self._owed if _owner(path) in done}
+        robbed = set(map(_owner, lost))
+        if robbed:
+            for name in robbed - set(map(_owner, lost & in_hand())):
+                self._owed = {path for path in self._owed if _owner(path) != name}
+                if self._there[name] not in self._queue:
+                    self._queue.append(self._there[name])
+        return robbed | {self._identify(one.path, one.fingerprint) for one in self._queue}
 
     def _find_archives(self, listing: Listing) -> None:
         archives = ((path, mark) for path, mark in listing.files.items() if is_archive(path[-8:]))

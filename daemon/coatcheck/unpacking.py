@@ -71,7 +71,9 @@ def unpack(context: Unpacking, batch: Sequence[tuple[str, Arrival]]) -> list[Unp
 def _unpacked(context: Unpacking, name: str, arrival: Arrival) -> Unpacked | Refusal | Unready:
     with open_spool(context.inbox) as spool:
         if has_folder(spool, name):
-            return Unpacked(0)  # before a crash
+            if _holds_files(spool, name):
+                return Unpacked(0)  # before a crash
+            _remove(spool, name)  # Somebody emptied it.
         half = name + UNFINISHED
         _remove(spool, half)
         try:
@@ -120,6 +122,10 @@ def _remove(spool: int, name: str) -> None:
             shutil.rmtree(name, dir_fd=spool)
         except NotADirectoryError:
             os.unlink(name, dir_fd=spool)
+
+
+def _holds_files(spool: int, name: str) -> bool:
+    return any(names for _, _, names, _ in os.fwalk(name, dir_fd=spool))
 
 
 def _extracted(context: Unpacking, spool: int, folder: str, arrival: Arrival) -> Unpacked:

@@ -188,6 +188,19 @@ def test_a_spool_that_somebody_removed_is_made_again(house: House) -> None:
     assert list(house.kept().values()).count(PACKED["disc.zip"]) == 1
 
 
+def test_an_archive_that_somebody_emptied_is_unpacked_again_before_it_goes(house: House) -> None:
+    house.configure(study_settle="40s", watch="polling", originals="delete")
+    with house.service():
+        house.drop("disc.zip", PACKED["disc.zip"])
+        wait_until(lambda: len(house.line()["studies_arriving"]) == 2, "both Studies are gathered")
+        for name in ("IM1", "IM2", "IM3"):
+            next((house.inbox / ".coatcheck").rglob(name)).unlink()
+        wait_until(lambda: len(tree(house.inbox / ".coatcheck")) == 3, "it is unpacked again")
+        house.drop("DONE", b"")
+        wait_until(lambda: not tree(house.inbox), "all has gone its way")
+    assert len(house.delivered()) == 3
+
+
 def test_a_rule_is_for_what_is_in_an_archive_by_its_path_below_the_archives_name(house: House) -> None:
     house.configure(include=["disc.zip/DICOM/A/*"])
     house.drop("disc.zip", PACKED["disc.zip"])
