@@ -26,7 +26,7 @@ from coatcheck.cluster_worker import answer
 from coatcheck.config_cluster import Tls
 from coatcheck.errors import CoatcheckError
 
-_PATIENCE: Final = 10.0  # seconds until a scheduler that does not answer is a fault
+_PATIENCE: Final = 5.0  # seconds until a scheduler that does not answer is a fault
 _AGAIN: Final = 1.0  # seconds for which it is not asked again after that
 _LOOK: Final = 3.0  # seconds for which it is known who works there
 _AVOIDED: Final = 60.0  # seconds for which a worker that is blind gets nothing
