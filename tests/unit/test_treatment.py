@@ -119,3 +119,15 @@ def test_each_kind_of_object_has_its_risk(found: Study, said: str) -> None:
 def test_a_profile_that_is_not_known_is_a_risk_of_its_own() -> None:
     assert "not at hand" in remaining(None, study(CT))
     assert "pixel_risk: allow" in remaining(None, study(CT), "allow")
+
+
+def test_originals_that_leave_sealed_are_a_risk_but_not_where_the_vr_holds_none(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "title: x\nextends: research\nrules:\n  - {at: [AccessionNumber, StudyDescription], do: encrypt}\n"
+    )
+    profile = load_profile("./mine.yaml", tmp_path)
+    found = tuple(treatments(profile, [CT], {0x00080050, 0x00081030}))
+    work = Work(name="x", digest="0" * 16, edition="2026d", numbers=(1,), profile=profile, treatments=found)
+    said = [one for one in risks(study(CT), [work], "quarantine") if "sealed" in one]
+
+    assert len(said) == 1 and "(StudyDescription)" in said[0]

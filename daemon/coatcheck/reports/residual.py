@@ -25,6 +25,8 @@ _RETAINED: Final = {
     " combination can describe one person only.",
     FULL_DATES: "Dates and times are the true ones.",
 }
+# Their 16 characters hold no sealed text: `encrypt` never leaves one there.
+_NEVER_SEALED: Final = ("AE", "CS", "SH")
 _SCOPES: Final = {
     "study": "each Study: who knows one true date of the Study knows all of its dates",
     "patient": "each patient: who knows one true date of the patient knows all of the patient's dates",
@@ -83,6 +85,9 @@ def _of_profile(profile: Profile, treated: Sequence[Treatment]) -> Iterator[str]
             f"Free text stays after what was known of the patient and the Study was taken out of it{named}. A nickname,"
             " a misspelled name or words that fit one person only are not found."
         )
+    sealed = [one.name for one in treated if one.action == "encrypt" and one.vr not in _NEVER_SEALED]
+    if sealed:
+        yield f"Originals stand sealed in the results ({_some(sealed)}): whoever has the project's key can open them."
     if profile.private != "remove":
         which = "of PS3.15 Table E.3.10-1" if profile.private == "safe" else "that the profile's rules name"
         yield f"Private attributes {which} stay where a file had them; the ledger does not record which ones did."

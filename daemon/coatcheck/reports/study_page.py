@@ -22,8 +22,9 @@ _ABOUT: Final = (
 )
 _FALLBACK: Final = (
     "The rule is that of an object's top level; inside sequences the same attributes are treated in the same way unless"
-    " a rule below says otherwise. Where a value could not be treated as its rule says, such as a date that is none,"
-    " the Basic Profile's action was done instead."
+    " a rule below says otherwise; what stood in a sequence that was removed went with it. Where a value could not be"
+    " treated as its rule says, such as a date that is none, the Basic Profile's action was done instead; a text that"
+    " did not fit once it was sealed went, or became what `too_short` says."
 )
 _NOT_AT_HAND: Final = (
     "No profile with this digest is at hand: it was changed since, or is of another edition. What it did to each"
