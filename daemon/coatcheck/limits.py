@@ -16,7 +16,8 @@ from typing import Final
 SECONDS_PER_FILE: Final = 45.0  # of processor time: a slow disk is no fault of a file
 ADDRESS_SPACE: Final = 4 << 30  # bytes that one worker may map
 _GRACE: Final = 3  # a worker that cannot be interrupted is ended by the kernel after one part in so many more
-_TICKS: Final = 45  # in the time that one file may take, it is looked at so often
+_TICKS: Final = 3  # in the time that one file may take it is looked at so often: most batches end before the first
+_AGAIN: Final = 45  # and so often where it took too long: an interruption may come where Python drops exceptions
 
 
 class TimeUp(Exception):
@@ -29,6 +30,7 @@ class TimeLimit:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._begun = math.inf
+        self._late = False
 
     def __enter__(self) -> None:
         """The work on a file begins."""
@@ -37,12 +39,22 @@ class TimeLimit:
     def __exit__(self, *error: object) -> None:
         """It has ended."""
         self._begun = math.inf
+        if self._late:
+            self._late = False
+            self.look(_TICKS)
+
+    def look(self, times: int) -> None:
+        """Lets this process be interrupted so many times in the time that a file may take."""
+        signal.setitimer(signal.ITIMER_PROF, self._seconds / times, self._seconds / times)
 
     def tick(self, number: int, frame: FrameType | None) -> None:
-        """Looks how long it takes. It is called again and again, for Python drops exceptions in some places."""
-        if time.process_time() - self._begun >= self._seconds:
-            raise TimeUp
-        self.renew()
+        """Looks how long it takes."""
+        if time.process_time() - self._begun < self._seconds:
+            self.renew()
+            return
+        self._late = True
+        self.look(_AGAIN)
+        raise TimeUp
 
     def renew(self) -> None:
         """Lets the kernel end a worker process that even an exception does not stop."""
@@ -63,7 +75,7 @@ def time_limit(seconds: float) -> Iterator[TimeLimit]:
         return
     before = signal.signal(signal.SIGPROF, limit.tick)
     limit.renew()
-    signal.setitimer(signal.ITIMER_PROF, seconds / _TICKS, seconds / _TICKS)
+    limit.look(_TICKS)
     try:
         yield limit
     finally:

@@ -92,8 +92,7 @@ def test_worker_processes_give_the_same_bytes_as_the_service_itself(undisturbed:
     check_that_all_is_in_order(house, files)
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("executor", "seed"), [("inline", 1), ("processes", 2)])
 def test_a_service_that_is_killed_at_any_moments_ends_up_with_the_same(
     undisturbed: House, tmp_path: Path, executor: str, seed: int
 ) -> None:
