@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,11 @@ def on_a_terminal(house: House, *words: str, until: bytes, **environ: str) -> tu
         while until not in said and time.monotonic() < end and select.select([leader], [], [], 20)[0]:
             said += os.read(leader, 4096)
         process.send_signal(signal.SIGINT)
-        code = process.wait(20)
+        with suppress(OSError):  # when nobody has its other end open any more
+            while select.select([leader], [], [], 20)[0]:  # A terminal that is not read holds up who writes to it.
+                said += os.read(leader, 4096)
+        process.kill()  # does nothing to one that has ended
+        code = process.wait()
     os.close(leader)
     return said, code
 
