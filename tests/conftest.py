@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # Who runs in the background ignores it, and all that it begins.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("coatcheck", deadline=None)  # tests never assert on time
 settings.load_profile("coatcheck")
 

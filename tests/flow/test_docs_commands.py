@@ -40,6 +40,7 @@ INSTEAD = {  # of what a page names by way of example: what the house of these t
     "lung-trial": "lung",
     "TICKET": "{ticket}",
     "STUDY": "{ticket}",
+    "ID": "1",
     "site/coatcheck.yaml": "{config}",
     "EDITION": "2024c",
     "KIND": "deid",
