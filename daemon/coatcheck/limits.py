@@ -17,6 +17,7 @@ SECONDS_PER_FILE: Final = 45.0  # of processor time: a slow disk is no fault of 
 ADDRESS_SPACE: Final = 4 << 30  # bytes that one worker may map
 _GRACE: Final = 3  # a worker that cannot be interrupted is ended by the kernel after one part in so many more
 _TICKS: Final = 3  # in the time that one file may take it is looked at so often: most batches end before the first
+_SOON: Final = 0.001  # seconds of processor time: the kernel takes less than a microsecond for "never"
 _AGAIN: Final = 45  # and so often where it took too long: an interruption may come where Python drops exceptions
 
 
@@ -43,14 +44,17 @@ class TimeLimit:
             self._late = False
             self.look(_TICKS)
 
-    def look(self, times: int) -> None:
-        """Lets this process be interrupted so many times in the time that a file may take."""
-        signal.setitimer(signal.ITIMER_PROF, self._seconds / times, self._seconds / times)
+    def look(self, times: int, left: float = math.inf) -> None:
+        """Lets this process be interrupted so many times in the time that a file may take, and when it is up."""
+        period = self._seconds / times
+        signal.setitimer(signal.ITIMER_PROF, max(_SOON, min(period, left)), period)
 
     def tick(self, number: int, frame: FrameType | None) -> None:
         """Looks how long it takes."""
-        if time.process_time() - self._begun < self._seconds:
+        left = self._seconds - (time.process_time() - self._begun)
+        if left > 0:
             self.renew()
+            self.look(_TICKS, left)
             return
         self._late = True
         self.look(_AGAIN)

@@ -357,6 +357,15 @@ def test_a_file_that_takes_too_long_is_timed_out() -> None:
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
+def test_who_looks_how_long_a_file_takes_looks_again_when_its_time_is_up() -> None:
+    """And not a third of its time later, when the kernel is about to end the process."""
+    with time_limit(45) as limit, limit:
+        limit._begun -= 44
+        limit.tick(signal.SIGPROF, None)
+
+        assert 0 < signal.getitimer(signal.ITIMER_PROF)[0] <= 1.1
+
+
 def test_a_slow_disk_is_no_fault_of_a_file() -> None:
     arrival = Arrival(project="p", path="x", fingerprint=fingerprint(os.stat("/")))
 
