@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from coatcheck.files import open_folder
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_OPEN = 64
+_MOST_NAMES = 10_000
+_LONGEST_NAME = 255  # bytes
 
 
 def enter(parent: int, name: str, *, make: bool = False, mode: int = 0o777) -> int:
@@ -48,19 +50,40 @@ def way(root: Path, parts: Sequence[str], *, make: bool = False) -> Iterator[int
     ``root`` stands in the configuration: it may be a link, and is never made. Raises FileNotFoundError where a folder
     is missing, CoatcheckError where something else has its name.
     """
-    with open_folder(root) as base:
-        fd = os.dup(base)
+    here = root
+
+    def step(parent: int, part: str) -> int:
+        nonlocal here
+        here /= part
+        try:
+            return enter(parent, part, make=make)
+        except NotADirectoryError:
+            raise in_the_way(here) from None
+
+    with open_folder(root) as base, follow(base, parts, step) as fd:
+        yield fd
+
+
+@contextmanager
+def follow(root: int, names: Sequence[str], step: Callable[[int, str], int]) -> Iterator[int]:
+    """A descriptor of the folder that is reached from ``root`` by one ``step`` for each name, which opens the next."""
+    fd = os.dup(root)
     try:
-        for number, part in enumerate(parts):
-            try:
-                deeper = enter(fd, part, make=make)
-            except NotADirectoryError:
-                raise in_the_way(root.joinpath(*parts[: number + 1])) from None
+        for name in names:
+            deeper = step(fd, name)
             os.close(fd)
             fd = deeper
         yield fd
     finally:
         os.close(fd)
+
+
+def numbered(name: str) -> Iterator[str]:
+    """The name, then the name with a number: what to try in turn where another file or folder may have it."""
+    yield name
+    for number in range(2, _MOST_NAMES):
+        suffix = f"~{number}"
+        yield os.fsdecode(os.fsencode(name)[: _LONGEST_NAME - len(suffix)]) + suffix
 
 
 def in_the_way(path: Path) -> CoatcheckError:

@@ -9,8 +9,8 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,12 +19,10 @@ from typing import Final
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import copy_span, fingerprint, open_folder, open_original
-from coatcheck.folders import Touched, enter, has_name
+from coatcheck.folders import Touched, enter, follow, has_name, numbered
 
 _RENAME_NOREPLACE: Final = 1
 _NOT_KNOWN: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-_MOST_NAMES: Final = 10_000
-_LONGEST_NAME: Final = 255
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -68,42 +66,22 @@ def _one(context: Ways, planned: PlannedFile, touched: Touched) -> FateState:
             os.unlink(name, dir_fd=parent)
             return FateState.DONE
         *folders, wanted = planned.destination.split("/")
-        with open_folder(context.inbox) as inbox, _way(inbox, folders) as target:
+        with open_folder(context.inbox) as inbox, follow(inbox, folders, _enter) as target:
             touched.note(target)
             return _move(parent, name, status, target, wanted)
 
 
-@contextmanager
-def _way(root: int, folders: Sequence[str]) -> Iterator[int]:
-    """A descriptor of the folder in the inbox, made if need be. A name that something else has gets a number."""
-    fd = os.dup(root)
-    try:
-        for folder in folders:
-            deeper = _enter(fd, folder)
-            os.close(fd)
-            fd = deeper
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def _enter(parent: int, folder: str) -> int:
-    for name in _names(folder):
+    """A folder in the inbox, made if need be. A name that something else has gets a number."""
+    for name in numbered(folder):
         with suppress(NotADirectoryError):
             return enter(parent, name, make=True)
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
-def _names(name: str) -> Iterator[str]:
-    yield name
-    for number in range(2, _MOST_NAMES):
-        suffix = f"~{number}"
-        yield os.fsdecode(os.fsencode(name)[: _LONGEST_NAME - len(suffix)]) + suffix
-
-
 def _move(parent: int, name: str, status: os.stat_result, target: int, wanted: str) -> FateState:
     """One file into an open folder, under the first name that is free; away where the very content is there already."""
-    for free in _names(wanted):
+    for free in numbered(wanted):
         if has_name(target, free):
             if not _same_content(parent, name, target, free):
                 continue

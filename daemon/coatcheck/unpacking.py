@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from coatcheck.containers import Member, bad, damage, members
 from coatcheck.files import make_durable, open_folder, write_all
-from coatcheck.folders import enter, has_folder, in_the_way
+from coatcheck.folders import enter, follow, has_folder, in_the_way, numbered
 from coatcheck.limits import SECONDS_PER_FILE, time_limit
 from coatcheck.model import Arrival, Refusal, Unready
 from coatcheck.paths import SPOOL
@@ -29,7 +29,6 @@ UNFINISHED: Final = ".tmp"  # behind the ID of an archive that is being unpacked
 _CHUNK: Final = 1 << 20
 _BYTES_PER_SECOND: Final = 4 << 20  # of an archive, for which its time grows
 _LOOK: Final = 64 << 20  # bytes between two looks at the disk's room
-_NAMES: Final = 10_000
 
 
 class Unpacked(NamedTuple):
@@ -133,7 +132,7 @@ def _extracted(context: Unpacking, spool: int, folder: str, arrival: Arrival) ->
     with open_folder(folder, beneath=spool) as root, original(context.inbox, arrival, context.device_here) as fd:
         for member in members(fd):
             budget.file()
-            with _folder(root, (*arrival.path.split("/"), *member.names[:-1])) as parent:
+            with follow(root, (*arrival.path.split("/"), *member.names[:-1]), _enter) as parent:
                 _write(parent, member, budget)
     return Unpacked(budget.files)
 
@@ -167,22 +166,9 @@ class _Budget:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@contextmanager
-def _folder(root: int, names: Sequence[str]) -> Iterator[int]:
-    """A descriptor of the folder for a file, made if need be. A name that a file has already gets a number."""
-    fd = os.dup(root)
-    try:
-        for name in names:
-            deeper = _enter(fd, name)
-            os.close(fd)
-            fd = deeper
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def _enter(parent: int, name: str) -> int:
-    for free in _free(name):
+    """The folder for a file, made if need be. A name that a file has already gets a number."""
+    for free in numbered(name):
         with suppress(FileExistsError):
             os.mkdir(free, 0o700, dir_fd=parent)
         with suppress(NotADirectoryError):
@@ -209,15 +195,7 @@ def _write(parent: int, member: Member, budget: _Budget) -> None:
 
 def _new(parent: int, name: str) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    for free in _free(name):
+    for free in numbered(name):  # An archive may have one name twice, or a file called like a folder.
         with suppress(FileExistsError):
             return os.open(free, flags, 0o600, dir_fd=parent)
     raise bad("name invalid")
-
-
-def _free(name: str) -> Iterator[str]:
-    """The name, then the name with a number: an archive may have one name twice, or a file called like a folder."""
-    yield name
-    for number in range(2, _NAMES):
-        suffix = f"~{number}"
-        yield os.fsdecode(os.fsencode(name)[: 255 - len(suffix)]) + suffix
