@@ -23,7 +23,7 @@ from coatcheck.config_outputs import (
     receipt_of,
 )
 from coatcheck.config_subjects import Flag, Hashed, Subjects
-from coatcheck.config_values import folder, is_variable, wrong
+from coatcheck.config_values import duration, folder, is_variable, wrong
 from coatcheck.config_watching import Metrics, Notify
 from coatcheck.layout import SHIPPED, Layout
 from coatcheck.problems import Place, nearest
@@ -48,16 +48,6 @@ def _choice(*known: str) -> Callable[[object], object]:
 
 def _path(value: object, info: ValidationInfo) -> Path:
     return folder(value, (info.context or {}).get("base", Path("/")))
-
-
-def _duration(value: object, info: ValidationInfo) -> float:
-    if isinstance(value, float) and not info.context:  # code that makes a Project speaks in seconds, YAML in units
-        return value
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        what, _, hint = str(error).partition(": ")
-        raise wrong(what, hint) from None
 
 
 def _days(value: object) -> tuple[int, int]:
@@ -123,7 +113,7 @@ _OR_OFF: Final = WithJsonSchema({"anyOf": [{"type": "string"}, {"const": False}]
 Folder = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
 Seconds = Annotated[
     float,
-    BeforeValidator(_duration),
+    BeforeValidator(duration),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{DURATION.pattern}$"}, {"const": 0}]}),
 ]
 

@@ -1,11 +1,14 @@
-"""What every setting of the configuration is read with: an error that has a hint, and the path that a text means."""
+"""What settings of the configuration are read with: an error that has a hint, the path and the time that are meant."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
+
+from coatcheck.units import parse_duration
 
 
 def wrong(what: str, hint: str) -> PydanticCustomError:
@@ -29,6 +32,17 @@ def folder(
     except UnicodeEncodeError:
         raise wrong("a path cannot hold this character", "write the path without it") from None
     return Path(os.path.normpath(base / value))
+
+
+def duration(value: object, info: ValidationInfo) -> float:
+    """The seconds that a setting means. Raises PydanticCustomError."""
+    if isinstance(value, float) and not info.context:  # code that makes a Project speaks in seconds, YAML in units
+        return value
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        what, _, hint = str(error).partition(": ")
+        raise wrong(what, hint) from None
 
 
 def is_variable(name: str) -> bool:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
 
-from coatcheck.config_values import folder, wrong
-from coatcheck.units import DURATION, parse_duration
+from coatcheck.config_values import duration, folder, wrong
+from coatcheck.units import DURATION
 
 _HOST: Final = re.compile(r"\[?([A-Za-z0-9.:_-]+?)\]?:([0-9]{1,5})")
 _ADDRESS: Final = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
@@ -89,20 +89,12 @@ def _url(value: object) -> str:
     return str(value)
 
 
-def _wait(value: object, info: ValidationInfo) -> float:
-    if isinstance(value, float) and not info.context:
-        return value
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        what, _, hint = str(error).partition(": ")
-        raise wrong(what, hint) from None
-
-
 _TEXT: Final = WithJsonSchema({"type": "string"})
 _TEXTS: Final = WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}})
 File = Annotated[Path | None, BeforeValidator(_file), _TEXT]
-Wait = Annotated[float, BeforeValidator(_wait), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})]
+Wait = Annotated[
+    float, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
+]
 Metrics = Annotated[
     Path | Host | None, BeforeValidator(_metrics), WithJsonSchema({"type": ["string", "null"], "minLength": 1})
 ]
