@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coatcheck.errors import StateError
+from coatcheck.files import sync_folder
 from coatcheck.steps import BOOK, Database, Migrations
 
 BUSY_SECONDS = 5.0
@@ -193,15 +194,6 @@ def _create(path: Path, mode: int) -> None:
     finally:
         os.close(descriptor)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_unsafe(path: Path, mode: int) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from coatcheck.database import sync_folder
 from coatcheck.errors import KeyFileError
+from coatcheck.files import sync_folder
 
 SECRET_BYTES = 32
 SEALING_BYTES = 64  # two keys of 256 bits, as AES-SIV with AES-256 needs (RFC 5297)
