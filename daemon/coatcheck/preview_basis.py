@@ -13,7 +13,8 @@ from typing import Final
 
 from coatcheck.config import Config, Project
 from coatcheck.deid.profile import Profile
-from coatcheck.intake.scan import fingerprint, scan
+from coatcheck.files import fingerprint
+from coatcheck.intake.scan import scan
 from coatcheck.keys import ProjectKey
 from coatcheck.ledger import LedgerReader
 from coatcheck.model import Arrival

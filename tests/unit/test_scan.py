@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from coatcheck.errors import InboxFault
-from coatcheck.intake.scan import Limits, fingerprint, prune_empty, scan
+from coatcheck.files import fingerprint
+from coatcheck.intake.scan import Limits, prune_empty, scan
 
 LATER = 3600.0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coatcheck.errors import InboxFault
+from coatcheck.files import fingerprint
 from coatcheck.intake.names import is_left_alone
 from coatcheck.model import Fingerprint
 
@@ -149,11 +150,6 @@ class _Walk:
     def _no_access(self, path: str) -> None:
         self.unreadable += 1
         self.unseen.add(path)
-
-
-def fingerprint(status: os.stat_result) -> Fingerprint:
-    """Return what is compared over time, from the result of stat, lstat or fstat."""
-    return Fingerprint(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def prune_empty(root: Path, older_than_seconds: float, now: float) -> int:
