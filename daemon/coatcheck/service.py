@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -38,17 +37,13 @@ from coatcheck.progress import Progress, shown
 from coatcheck.rotation import Means, Rotations
 from coatcheck.service_lock import hold_lock
 from coatcheck.snapshot import Snapshot
+from coatcheck.units import utc_now
 from coatcheck.vault import Vault
 from coatcheck.wal import WriteAheadLogs
 
 logger = logging.getLogger("coatcheck")
 _SLEEP_MAX = 5.0  # seconds; the loop turns at least so often, and its turning is what feeds the watchdog
 _NO_START = "start"  # the kind of fault of a project that cannot run
-
-
-def utc_now() -> str:
-    """The time as it stands in records: UTC, ISO 8601, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def run(config: Config, *, once: bool) -> int:

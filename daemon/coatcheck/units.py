@@ -1,8 +1,9 @@
-"""Durations as people write them: ``500ms``, ``2s``, ``5m``, ``6h``, ``30d``."""
+"""Durations as people write them, such as ``500ms``, ``2s``, ``5m``, ``6h``, ``30d``; times as records have them."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -40,3 +41,13 @@ def format_duration(seconds: float) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+def utc_now() -> str:
+    """The time, as it stands in records."""
+    return utc_text(datetime.now(UTC))
+
+
+def utc_text(moment: datetime) -> str:
+    """A time as it stands in records: UTC, ISO 8601, milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -27,6 +27,7 @@ from coatcheck.errors import CoatcheckError, StateError
 from coatcheck.files import make_durable, sync_folder, write_all
 from coatcheck.ledger import Ledger
 from coatcheck.pairing import reconcile
+from coatcheck.units import utc_text
 from coatcheck.vault import Vault
 
 # The ledger first and the vault after it. The service writes them in the other order, so whatever the ledger's copy
@@ -63,7 +64,7 @@ def make(config: Config, target: Path, *, now: datetime, audit: Callable[[], Non
 
 
 def _fill(config: Config, folder: Path, now: datetime) -> None:
-    made = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    made = utc_text(now)
     for name in DATABASES:
         _copy_database(config.state_dir / name, folder / name)
     _fit(folder, made)

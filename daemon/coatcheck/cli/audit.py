@@ -17,11 +17,11 @@ from coatcheck.cli.common import (
     find_project,
     project_option,
     read_config,
-    utc_now,
     who,
 )
 from coatcheck.cli.report import save
 from coatcheck.errors import CoatcheckError
+from coatcheck.units import utc_now
 
 if TYPE_CHECKING:
     from coatcheck.config import Config

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from coatcheck.cli.common import anchor_audit, config_option, json_option, print_json, read_config, utc_now, who
+from coatcheck.cli.common import anchor_audit, config_option, json_option, print_json, read_config, who
+from coatcheck.units import utc_now
 
 if TYPE_CHECKING:
     from coatcheck.config import Config

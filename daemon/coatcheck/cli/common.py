@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -100,11 +99,6 @@ def anchor_audit(config: Config, vault: Vault) -> None:
     broken = anchor_alone(config.state_dir, vault)
     if broken:
         click.echo(f"coatcheck: {broken}", err=True)
-
-
-def utc_now() -> str:
-    """The time as it stands in records: UTC, ISO 8601, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def print_json(value: object) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from coatcheck.cli.common import credentials, find_project, print_json, project_option, read_config, utc_now, who
+from coatcheck.cli.common import credentials, find_project, print_json, project_option, read_config, who
 from coatcheck.errors import CoatcheckError
 from coatcheck.reasons import Reason
+from coatcheck.units import utc_now
 
 if TYPE_CHECKING:
     from coatcheck.config import Config

@@ -20,10 +20,10 @@ from coatcheck.cli.common import (
     json_option,
     project_option,
     read_config,
-    utc_now,
     who,
 )
 from coatcheck.cli.mapping_import import import_map
+from coatcheck.units import utc_now
 
 HEADS: Final = {
     "uid": ("id_old", "id_new"),

@@ -15,10 +15,10 @@ from coatcheck.cli.common import (
     print_json,
     project_option,
     read_config,
-    utc_now,
     who,
 )
 from coatcheck.errors import CoatcheckError
+from coatcheck.units import utc_now
 
 if TYPE_CHECKING:
     from coatcheck.moving_in.map_check import Outlook

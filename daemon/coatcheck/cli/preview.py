@@ -20,7 +20,6 @@ from coatcheck.cli.common import (
     json_option,
     project_option,
     read_config,
-    utc_now,
 )
 from coatcheck.cli.sheet import (
     csv_option,
@@ -31,6 +30,7 @@ from coatcheck.cli.sheet import (
     wanted,
     write_csv,
 )
+from coatcheck.units import utc_now
 
 if TYPE_CHECKING:
     from coatcheck.preview import Preview

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from coatcheck.cli.common import config_option, find_project, print_json, project_option, read_config, utc_now
+from coatcheck.cli.common import config_option, find_project, print_json, project_option, read_config
 from coatcheck.errors import CoatcheckError
+from coatcheck.units import utc_now
 
 if TYPE_CHECKING:
     from coatcheck.config import Config

@@ -16,11 +16,11 @@ from coatcheck.cli.common import (
     print_json,
     project_option,
     read_config,
-    utc_now,
     who,
 )
 from coatcheck.cli.leaving import open_ledger
 from coatcheck.errors import CoatcheckError
+from coatcheck.units import utc_now
 
 if TYPE_CHECKING:
     from coatcheck.config import Config
