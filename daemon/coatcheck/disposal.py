@@ -10,13 +10,14 @@ from typing import Final
 from coatcheck.batches import Again, Batches
 from coatcheck.bench import Bench
 from coatcheck.errors import CoatcheckError
-from coatcheck.fates import FateState, PlannedFile
+from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.ledger import DeliveryState, RefusalRow, RefusalState
 from coatcheck.originals import Outcome, carry_out
 from coatcheck.pool import Crashed
 from coatcheck.vault import FateRow
 
 _BATCH: Final = 200
+_DELETED: Final = 1000  # what takes time is to make it durable, once for each batch
 
 
 class Disposal:
@@ -26,7 +27,10 @@ class Disposal:
         self._bench = bench
         self._row_of = {file: row for row, file in rows}
         self._batches = Batches(bench.pool, errand)
-        self._batches.add(carry_out, bench.places, [file for _, file in rows], self._take, size=_BATCH)
+        deleted = [file for _, file in rows if file.fate is Fate.DELETE]
+        others = [file for _, file in rows if file.fate is not Fate.DELETE]
+        self._batches.add(carry_out, bench.places, deleted, self._take, size=_DELETED)
+        self._batches.add(carry_out, bench.places, others, self._take, size=_BATCH)
 
     def step(self) -> bool:
         """Goes on as far as it can; True when all is done. Raises weather; call it again later."""

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from coatcheck.model import Fingerprint
 
@@ -47,26 +47,66 @@ def enter_folder(path: str | Path, beneath: int) -> int:
     return fd
 
 
+class Folders:
+    """The folders below a root, opened when they are asked for; no part of their paths may be a link.
+
+    The one that was used last stays open, for the next file is mostly in it too.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._path = root
+        self._root: int | None = None
+        self._last: tuple[str, int] | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing is open yet."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Closes them."""
+        self._leave()
+        if self._root is not None:
+            os.close(self._root)
+
+    def holding(self, path: str) -> tuple[int, str]:
+        """A descriptor of the folder that a file lies in, and the file's name there. Raises OSError."""
+        folder, _, name = path.rpartition("/")
+        if self._root is None:
+            self._root = os.open(self._path, _FOLDER)
+        if not folder:
+            return self._root, name
+        if self._last is None or self._last[0] != folder:
+            self._leave()
+            self._last = folder, enter_folder(folder, self._root)
+        return self._last[1], name
+
+    def _leave(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            os.close(last[1])
+
+
 @contextmanager
 def open_original(folder: int, name: str) -> Iterator[int]:
     """A descriptor of a regular file, as :func:`open_regular` gives it."""
-    fd = open_regular(folder, name)
+    fd, _ = open_regular(folder, name)
     try:
         yield fd
     finally:
         os.close(fd)
 
 
-def open_regular(folder: int, name: str) -> int:
+def open_regular(folder: int, name: str) -> tuple[int, os.stat_result]:
     """A descriptor of a regular file to read, never through a link and never waiting for a FIFO's other end.
 
-    The caller closes it. Raises OSError with ELOOP where it is no regular file (any more).
+    The caller closes it. Its status comes along. Raises OSError with ELOOP where it is no regular file (any more).
     """
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    return fd
+    return fd, status
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.fates import Fate, FateState, PlannedFile
-from coatcheck.files import copy_span, fingerprint, open_folder, open_original
+from coatcheck.files import Folders, copy_span, fingerprint, open_folder, open_original
 from coatcheck.folders import Touched, enter, has_name, in_the_way
 from coatcheck.model import Fingerprint
 
@@ -67,18 +67,19 @@ def carry_out(context: Places, batch: Sequence[PlannedFile]) -> list[Outcome]:
     """Does what was planned for each file: done, superseded (it is another file now), or what is in its way."""
     touched = Touched()
     results: list[Outcome] = []
-    try:
-        for planned in batch:
-            results.append(_carried_out(context, planned, touched))
-    finally:
-        touched.sync()
+    with Folders(context.inbox) as inbox:
+        try:
+            for planned in batch:
+                results.append(_carried_out(context, inbox, planned, touched))
+        finally:
+            touched.sync()
     return results
 
 
-def _carried_out(context: Places, planned: PlannedFile, touched: Touched) -> Outcome:
+def _carried_out(context: Places, inbox: Folders, planned: PlannedFile, touched: Touched) -> Outcome:
     """The same for one file, which must not hold up the others whatever is the matter with it."""
     try:
-        return _one(context, planned, touched)
+        return _one(context, inbox, planned, touched)
     except OSError as error:
         return OSError(error.errno, os.strerror(error.errno or errno.EIO))  # without the path
     except CoatcheckError as error:
@@ -87,21 +88,20 @@ def _carried_out(context: Places, planned: PlannedFile, touched: Touched) -> Out
         return Mistake.of(error)
 
 
-def _one(context: Places, planned: PlannedFile, touched: Touched) -> FateState:
-    folder, _, name = planned.path.rpartition("/")
-    with open_folder(context.inbox) as root, ExitStack() as stack:
-        try:
-            parent = stack.enter_context(open_folder(folder or ".", beneath=root))
-            os.stat(name, dir_fd=parent, follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return FateState.DONE  # It was dealt with before a crash, or somebody took it back.
-        original = _Original(parent=parent, name=name, mark=planned.fingerprint)
-        if not original.unchanged():
-            return FateState.DONE if _is_moved(context, planned) else FateState.SUPERSEDED
-        touched.note(parent)
-        if planned.fate is Fate.DELETE:
-            return original.remove()
-        return _move(original, _root(context, planned.fate), planned, touched)
+def _one(context: Places, inbox: Folders, planned: PlannedFile, touched: Touched) -> FateState:
+    try:
+        parent, name = inbox.holding(planned.path)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return FateState.DONE  # It was dealt with before a crash, or somebody took it back.
+    if fingerprint(status) != planned.fingerprint:
+        return FateState.DONE if _is_moved(context, planned) else FateState.SUPERSEDED
+    touched.note(parent)
+    if planned.fate is Fate.DELETE:
+        os.unlink(name, dir_fd=parent)
+        return FateState.DONE
+    original = _Original(parent=parent, name=name, mark=planned.fingerprint)
+    return _move(original, _root(context, planned.fate), planned, touched)
 
 
 def _is_moved(context: Places, planned: PlannedFile) -> bool:

@@ -13,7 +13,7 @@ from typing import Self
 from coatcheck.deid.elements import Window
 from coatcheck.deid.part10 import Head, inflate, read_head
 from coatcheck.errors import Refused
-from coatcheck.files import enter_folder, fingerprint, open_folder, open_regular
+from coatcheck.files import Folders, fingerprint, open_regular
 from coatcheck.intake.writers import is_being_written
 from coatcheck.model import Arrival
 from coatcheck.reasons import Reason
@@ -24,16 +24,13 @@ class Changed(Exception):
 
 
 class Originals:
-    """The originals of one inbox, opened one by one. The folder that was used last stays open: the next file is mostly
-    in it too. Files on ``device_here``, where all writers are on this machine, must not be open for writing.
+    """The originals of one inbox, opened one by one. Files on ``device_here``, where all writers are on this machine,
+    must not be open for writing.
     """
 
     def __init__(self, inbox: Path, device_here: int | None = None) -> None:
-        self._inbox = inbox
+        self._folders = Folders(inbox)
         self._device_here = device_here
-        self._open = ExitStack()
-        self._root: int | None = None
-        self._folder: tuple[str, int] | None = None  # below the inbox
 
     def __enter__(self) -> Self:
         """Nothing is open yet."""
@@ -41,22 +38,19 @@ class Originals:
 
     def __exit__(self, *error: object) -> None:
         """Closes the folders."""
-        self._open.close()
-        if self._folder is not None:
-            os.close(self._folder[1])
+        self._folders.__exit__()
 
     @contextmanager
     def open(self, arrival: Arrival) -> Iterator[int]:
         """The original; checked to be the file that settled, before and after it is used."""
-        folder, _, name = arrival.path.rpartition("/")
         try:
-            fd = open_regular(self._parent(folder), name)
+            fd, status = open_regular(*self._folders.holding(arrival.path))
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise Refused(Reason.NOT_A_FILE) from None
             raise Changed from error
         try:
-            if fingerprint(os.fstat(fd)) != arrival.fingerprint:
+            if fingerprint(status) != arrival.fingerprint:
                 raise Changed
             if arrival.fingerprint.device == self._device_here and is_being_written(fd):
                 raise Changed
@@ -71,18 +65,6 @@ class Originals:
         finally:
             os.close(fd)
 
-    def _parent(self, folder: str) -> int:
-        if self._root is None:
-            self._root = self._open.enter_context(open_folder(self._inbox))
-        if not folder:
-            return self._root
-        if self._folder is None or self._folder[0] != folder:
-            known, self._folder = self._folder, None
-            if known is not None:
-                os.close(known[1])
-            self._folder = folder, enter_folder(folder, self._root)
-        return self._folder[1]
-
 
 @contextmanager
 def original(inbox: Path, arrival: Arrival, device_here: int | None = None) -> Iterator[int]:
@@ -91,8 +73,8 @@ def original(inbox: Path, arrival: Arrival, device_here: int | None = None) -> I
         yield fd
 
 
-def windowed(fd: int) -> Window:
-    """A file's bytes for the walker. Raises Changed where they cannot be read."""
+def windowed(fd: int, size: int | None = None) -> Window:
+    """A file's bytes for the walker, so many of them. Raises Changed where they cannot be read."""
 
     def read(offset: int, length: int) -> bytes:
         try:
@@ -103,13 +85,13 @@ def windowed(fd: int) -> Window:
             raise Changed
         return data
 
-    return Window(read, os.fstat(fd).st_size)
+    return Window(read, os.fstat(fd).st_size if size is None else size)
 
 
 @contextmanager
-def plain_source(fd: int) -> Iterator[tuple[int, Window, Head]]:
+def plain_source(fd: int, size: int | None = None) -> Iterator[tuple[int, Window, Head]]:
     """The file as it can be walked: (descriptor, window, head). A deflated one is inflated into a nameless file."""
-    window = windowed(fd)
+    window = windowed(fd, size)
     head = read_head(window)
     if not head.deflated:
         yield fd, window, head
