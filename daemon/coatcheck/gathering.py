@@ -21,8 +21,8 @@ class Gathering:
         """Adds an Instance to its Study."""
         known = self._identity.setdefault(instance.study_uid, set())
         if len(known) <= MOST:  # A Study of which there is more is refused: the rest is not needed.
-            known.update(instance.identity)
-        self._assembly.add(replace(instance, identity=frozenset()), now)
+            known.update(instance.own, instance.common)
+        self._assembly.add(replace(instance, own=frozenset(), common=frozenset()), now)
 
     def due(
         self, horizon: float, now: float, running: Callable[[str], bool], *, flush: bool

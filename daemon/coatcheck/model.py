@@ -48,11 +48,17 @@ class Instance:
     sop_uid: str
     sop_class_uid: str
     patient_id: str = field(repr=False)  # stripped; "" where there is none
-    identity: frozenset[Identity] = field(repr=False)
+    own: frozenset[Identity] = field(repr=False)  # what identifies the patient here,
+    common: frozenset[Identity] = field(default=frozenset(), repr=False)  # and in many files: one object for all
     issuer: str = field(default="", repr=False)  # Issuer of Patient ID (0010,0021), stripped
     tags: frozenset[int] = field(default=frozenset(), repr=False)  # standard Attributes that it has, at any depth
     concern: Reason | None = None  # why it may not leave although it is whole
     concern_detail: str = ""
+
+    @property
+    def identity(self) -> frozenset[Identity]:
+        """All that identifies the patient."""
+        return self.common | self.own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,7 +171,7 @@ def _rewritten(
     instance: Instance, actions: Context, passage: Passage, fd: int, target: str, bench: TransformBench
 ) -> tuple[int, tuple[str, ...]]:
     """Writes the result, sends it through the gate and returns its size and what it refers to."""
-    with plain_source(fd) as (plain, window, head):
+    with plain_source(fd, instance.arrival.fingerprint.size) as (plain, window, head):
         rewriter, plan = rewriter_of(instance, actions, window, head, bench.study)
         pieces = rewriter.run(head.start, head.encoding)
         meta = new_meta(instance.sop_class_uid, actions.uid(instance.sop_uid), head.transfer_syntax)

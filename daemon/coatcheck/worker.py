@@ -10,7 +10,7 @@ import errno
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,9 +19,10 @@ from coatcheck.deid import facts
 from coatcheck.deid.attributes import attributes_of
 from coatcheck.deid.directory import is_directory
 from coatcheck.deid.elements import tag_text
-from coatcheck.deid.fact_reader import FactReader, Known
+from coatcheck.deid.fact_reader import FactReader
 from coatcheck.deid.part10 import MEDIA_STORAGE_DIRECTORY
 from coatcheck.deid.profile import Profile
+from coatcheck.deid.same import Known
 from coatcheck.errors import Refused
 from coatcheck.limits import SECONDS_PER_FILE, TimeLimit, TimeUp, time_limit
 from coatcheck.model import Arrival, Directory, Instance, Job, Packed, Refusal, Unready
@@ -95,17 +96,21 @@ def _place(error: Exception) -> str:
 
 def examine(context: Reading, batch: Sequence[Arrival]) -> list[Instance | Refusal | Directory | Packed | Unready]:
     """Reads each file's header: an Instance, or why it is none."""
-    kinds: dict[frozenset[int], frozenset[int]] = {}
-    known = Known()
+    known = _known(context.inbox)
     with time_limit(context.seconds) as limit, Originals(context.inbox, context.device_here) as originals:
-        read = partial(_examine, originals, kinds=kinds, choice=context.choice, known=known)
+        read = partial(_examine, originals, choice=context.choice, known=known)
         return [judged(arrival, partial(read, arrival), limit) for arrival in batch]
+
+
+@lru_cache(maxsize=4)
+def _known(inbox: Path) -> Known:
+    """What the last files of an inbox had in common; no result depends on it."""
+    return Known()
 
 
 def _examine(
     originals: Originals,
     arrival: Arrival,
-    kinds: dict[frozenset[int], frozenset[int]],
     choice: Choice,
     known: Known,
 ) -> Instance | Directory | Packed:
@@ -114,7 +119,7 @@ def _examine(
         raise Refused(Reason.EXCLUDED)
     if is_archive(path) and _is_packed(originals, arrival):
         return Packed(arrival=arrival)
-    with originals.open(arrival) as fd, plain_source(fd) as (_, window, head):
+    with originals.open(arrival) as fd, plain_source(fd, arrival.fingerprint.size) as (_, window, head):
         if head.sop_class == MEDIA_STORAGE_DIRECTORY and is_directory(window, head):
             return Directory(arrival=arrival)
         found = FactReader(window, head, known).read()
@@ -130,8 +135,9 @@ def _examine(
         sop_class_uid=keys[facts.SOP_CLASS],
         patient_id=keys.get(facts.PATIENT_ID, ""),
         issuer=keys.get(facts.ISSUER, ""),
-        identity=frozenset(found.identity),
-        tags=kinds.setdefault(tags := frozenset(found.tags), tags),
+        own=frozenset(found.own),
+        common=found.common,
+        tags=found.tags,
         concern=found.concern if wanted else Reason.EXCLUDED,
         concern_detail=found.concern_detail if wanted else "",
     )

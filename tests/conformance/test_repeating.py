@@ -15,12 +15,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from coatcheck.deid.fact_reader import FactReader, Known
+from coatcheck.deid.fact_reader import FactReader
 from coatcheck.deid.gate import Gate
 from coatcheck.deid.part10 import IMPLICIT_VR_LITTLE_ENDIAN, new_meta
 from coatcheck.deid.plan import Plan
 from coatcheck.deid.repeats import Repeats, Shelf
 from coatcheck.deid.rewrite import Rewriter
+from coatcheck.deid.same import Known
 from coatcheck.deid.scope import Made
 from coatcheck.deid.shifts import Ids
 from coatcheck.errors import Refused

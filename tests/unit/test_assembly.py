@@ -17,7 +17,7 @@ def instance(path: str, study_uid: str = "1.2.3") -> Instance:
         sop_uid="1.2.3.1.1",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
         patient_id="",
-        identity=frozenset(),
+        own=frozenset(),
     )
 
 

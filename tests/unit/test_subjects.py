@@ -48,7 +48,7 @@ def study(*patient_ids: str, uid: str = "1.2.3") -> Study:
             sop_uid=f"{uid}.1.{number}",
             sop_class_uid="1.2",
             patient_id=patient,
-            identity=frozenset(),
+            own=frozenset(),
         )
         for number, patient in enumerate(patient_ids)
     ]

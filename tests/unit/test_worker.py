@@ -244,13 +244,23 @@ def variants() -> list[bytes]:
     return made
 
 
+def whole(one: Instance) -> Instance:
+    """Without the question which of its identities it has in common with others."""
+    return replace(one, own=one.identity, common=frozenset())
+
+
 @pytest.mark.parametrize("name", ["basic", "research"])
 def test_a_batch_gives_for_each_file_what_the_file_alone_gives(inbox: Path, name: str) -> None:
     arrivals = [drop(inbox, f"{number:02d}", content) for number, content in enumerate(variants() * 2)]
-    alone = [an_instance(inbox, arrival) for arrival in arrivals]
+    alone = []
+    for arrival in arrivals:
+        worker._known.cache_clear()
+        alone.append(an_instance(inbox, arrival))
     work = work_on(inbox, *alone, name=name)
 
-    assert examined(inbox, *arrivals) == alone
+    assert [whole(one) for one in examined(inbox, *arrivals) if isinstance(one, Instance)] == [
+        whole(one) for one in alone
+    ]
     results = []
     for batches in ([alone], [[one] for one in alone]):
         verdicts = [verdict for batch in batches for verdict in transform(work, batch)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from coatcheck.deid import identity
 from coatcheck.deid.charsets import LONGEST_SET, decode, encodings_of, is_set
@@ -46,6 +45,7 @@ from coatcheck.deid.facts import (
 from coatcheck.deid.part10 import Head, is_encapsulated, text_of
 from coatcheck.deid.pixels import PHOTOMETRIC, PIXEL_TAGS, PIXEL_VRS, SHAPE_TAGS, check_native, is_fragmented, number_of
 from coatcheck.deid.repeats import ALIKE, Part, Repeats
+from coatcheck.deid.same import Known, Seen
 from coatcheck.errors import Refused
 from coatcheck.reasons import Reason
 
@@ -55,44 +55,9 @@ _KEYS |= {IMAGE_TYPE, SERIES_DESCRIPTION, BURNED_IN, MODALITY, MANUFACTURER}
 _TOP = _KEYS | SHAPE_TAGS | {ENCAPSULATED_DOCUMENT}
 _OVERLAY_BIT_POSITION = 0x0102  # of a group 60xx
 _DEFAULT_CHARSET: tuple[str, ...] = ("latin-1",)
-_PLACES = frozenset({"place", "institution", "station"})
 _IDENTITY_MAX = 1 << 16  # bytes of one value; what identifies a patient is never that long
 _CODE_VALUE, _CONTENT_UID = 0x00080100, 0x0040A124
 _DEVICE_UIDS = frozenset({b"121012", b"121198"})  # Device Observer UID, Device Subject UID (PS3.15 Table E.3.4-1)
-
-
-class Seen(NamedTuple):
-    """What one part of a Data Set said, how text is to be read from its end on, and the last code before and in it."""
-
-    facts: Facts
-    charset: tuple[str, ...]
-    before: bytes
-    code: bytes
-
-
-class Known:
-    """What the files of a batch have in common: what repeats, and what all ``runs`` of the last file said together.
-
-    ``parts`` are those of its top level, ``runs`` those that repeat, at any depth.
-    """
-
-    def __init__(self) -> None:
-        self.repeats = Repeats[Seen]()
-        self.parts: list[Part[Seen]] = []
-        self.runs: list[Part[Seen]] = []
-        self.facts = Facts()
-
-    def holds(self, parts: list[Part[Seen]], runs: list[Part[Seen]]) -> bool:
-        """Whether a file has the very same parts as the last one."""
-        return parts == self.parts and runs == self.runs
-
-    def remember(self, runs: list[Part[Seen]]) -> Facts:
-        """What all that repeats said."""
-        self.parts, self.runs, self.facts = [], [], Facts()  # who is refused leaves nothing behind
-        for run in runs:
-            if run.memo is not None:
-                self.facts.add(run.memo.facts)
-        return self.facts
 
 
 class FactReader:
@@ -101,7 +66,9 @@ class FactReader:
     def __init__(self, window: Window, head: Head, known: Known | None = None) -> None:
         self._window = window
         self._head = head
-        self._known = known or Known()
+        known = known or Known()
+        self._repeats = known.repeats
+        self._same = known.same[head.encoding]
         self._ends: Ends = {}
         self._runs: list[Part[Seen]] = []
         self._code = b""  # the last code's value: in a Content Item the concept stands before what is said of it
@@ -109,7 +76,7 @@ class FactReader:
 
     def read(self) -> Facts:
         """All facts; refuses what is truncated, malformed or lacks a UID."""
-        facts = self.facts
+        facts, same = self.facts, self._same
         self._walk()
         for tag in (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES):
             if not facts.keys.get(tag):
@@ -117,23 +84,19 @@ class FactReader:
             if "\\" in facts.keys[tag]:
                 raise Refused(Reason.MALFORMED, tag_text(tag))
         facts.concern, facts.concern_detail = concern(facts)
-        # An institution that is called like the maker of its device is the maker, and the maker's name stays.
         maker = letters(facts.keys.get(MANUFACTURER, ""))
-        facts.identity = {
-            known
-            for one in facts.identity
-            if (known := one if one.kind not in _PLACES else without_maker(maker, one)) is not None
-        }
-        if identity.are_too_many(facts.identity) or are_too_many(facts.tags):
+        facts.own = set(without_maker(maker, facts.own))
+        facts.common, facts.tags = same.common(maker), same.tags(frozenset(facts.seen))
+        if identity.are_too_many(facts.own, facts.common) or are_too_many(facts.tags):
             raise Refused(Reason.TOO_LARGE)
         return facts
 
     def _walk(self) -> None:
         """The top level, part by part."""
-        known, encoding, charset = self._known, self._head.encoding, _DEFAULT_CHARSET
+        same, encoding, charset = self._same, self._head.encoding, _DEFAULT_CHARSET
         parts: list[Part[Seen]] = []
         pixels: Element | None = None
-        for part in known.repeats.walk(self._window, self._head.start, encoding, self._ends):
+        for part in self._repeats.walk(self._window, self._head.start, encoding, self._ends):
             if part.tags[0] in PIXEL_TAGS:
                 pixels = part.found[0]
                 break
@@ -142,20 +105,22 @@ class FactReader:
                 charset = self._said(part, encoding, 0, charset).charset
                 continue
             for one in part.found:
-                charset = self._element(one, encoding, 0, charset, known.repeats)
-        as_before = known.holds(parts, self._runs)
-        self.facts.add(known.facts if as_before else known.remember(self._runs))
+                charset = self._element(one, encoding, 0, charset, self._repeats)
+        as_before = same.holds(parts, self._runs)
+        if not as_before:
+            same.remember(self._runs)
+        self.facts.decide(same.facts)
         if pixels is not None:
             self._pixels(pixels)
         if not as_before:
             _check_once([tag for part in parts for tag in part.tags])
-        known.parts, known.runs = parts, self._runs
+        same.parts, same.runs = parts, self._runs
 
     def _said(self, part: Part[Seen], encoding: Encoding, depth: int, charset: tuple[str, ...]) -> Seen:
         """What a run says that may have been read before."""
         said = part.memo
         if said is None or said.before != self._code:
-            self._known.runs = []
+            self._same.runs = []
             said = part.memo = self._part(part.elements(self._window, encoding, self._ends), encoding, depth, charset)
         self._code = said.code
         self._runs.append(part)
@@ -178,14 +143,17 @@ class FactReader:
     ) -> None:
         """An item's Data Set, of which much may repeat."""
         tags: list[int] = []
-        for part in repeats.walk(self._window, begin, encoding, self._ends, end):
+        parts = repeats.walk(self._window, begin, encoding, self._ends, end)
+        for part in parts:
             tags.extend(part.tags)
             if part.fixed is not None:
                 charset = self._said(part, encoding, depth, charset).charset
                 continue
             for one in part.found:
                 charset = self._element(one, encoding, depth, charset, repeats)
-        _check_once(tags)
+        if parts is not repeats.sound:
+            _check_once(tags)
+            repeats.sound = parts
 
     def _data_set(self, begin: int, end: int, encoding: Encoding, depth: int, charset: tuple[str, ...]) -> None:
         """An item's Data Set."""
@@ -214,7 +182,7 @@ class FactReader:
         """One element, at any depth; gives the character set of those that follow. ``repeats`` is of what varies."""
         tag, vr, _, value, value_end, _ = found
         if not tag & 0x10000:
-            self.facts.tags.add(tag)
+            self.facts.seen.add(tag)
         if vr == "SQ" or (vr == "UN" and (is_sequence(found) or vr_of(tag) == "SQ")):
             self._sequence(found, encoding, depth, charset, repeats)
         elif value != value_end:
@@ -229,7 +197,7 @@ class FactReader:
                 if value_end - value > _IDENTITY_MAX:
                     raise Refused(Reason.TOO_LARGE, tag_text(tag))  # The gate would not know what to search for.
                 raw = self._window.bytes(value, value_end)
-                self.facts.identity.update(identity.values(kind, raw, charset))
+                self.facts.own.update(identity.values(kind, raw, charset))
             if depth == 0 and (tag in _TOP or (tag >> 24 == 0x60 and tag & 0xFFFF == _OVERLAY_BIT_POSITION)):
                 self._key(tag, found, encoding, charset)
         return charset

@@ -5,6 +5,7 @@ profile can clean this kind of object. ``fact_reader`` reads it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -22,6 +23,7 @@ _IMAGE = "1.2.840.10008.5.1.4.1.1."
 _RISKY = tuple(_IMAGE + kind for kind in ("3", "3.1", "6", "6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4"))
 _VISIBLE_LIGHT = _IMAGE + "77."
 _RISKY_WORDS = re.compile(r"SCREEN[ _]?S|SCREENSHOT|CAPTURE|DOSE|REPORT|PROTOCOL|PROT\b|\bSUMMARY", re.IGNORECASE)
+_PLACES = frozenset({"place", "institution", "station"})
 _MAKER_MIN = 4  # letters of a line that can be a maker's name
 _REPORTS, _ENCAPSULATED = _IMAGE + "88.", _IMAGE + "104."  # structured reports and key object selections; documents
 
@@ -31,8 +33,10 @@ class Facts:
     """What one Data Set said. ``concern`` is why it may not leave although it is whole, with the tag that says so."""
 
     keys: dict[int, str] = field(default_factory=dict, repr=False)
-    identity: set[Identity] = field(default_factory=set, repr=False)
-    tags: set[int] = field(default_factory=set)  # of all standard Attributes, at any depth
+    own: set[Identity] = field(default_factory=set, repr=False)
+    seen: set[int] = field(default_factory=set)  # the tags of standard Attributes
+    common: frozenset[Identity] = field(default=frozenset(), repr=False)  # what was said in the files before, too
+    tags: frozenset[int] = frozenset()  # of all standard Attributes, at any depth, once the file is read
     shape: dict[int, int] = field(default_factory=dict)
     photometric: str = ""
     document: int | None = None
@@ -41,11 +45,20 @@ class Facts:
     concern: Reason | None = None
     concern_detail: str = ""
 
+    @property
+    def identity(self) -> frozenset[Identity]:
+        """All that identifies the patient."""
+        return self.common.union(self.own)
+
     def add(self, other: Facts) -> None:
         """Takes over what another part of the same Data Set said."""
+        self.own.update(other.own)
+        self.seen.update(other.seen)
+        self.decide(other)
+
+    def decide(self, other: Facts) -> None:
+        """Takes over what decides what happens to the file."""
         self.keys.update(other.keys)
-        self.identity.update(other.identity)
-        self.tags.update(other.tags)
         self.shape.update(other.shape)
         self.photometric = other.photometric or self.photometric
         self.note(other.document)
@@ -57,8 +70,17 @@ class Facts:
             self.document = document
 
 
+def without_maker(maker: str, found: Iterable[Identity]) -> frozenset[Identity]:
+    """Identities without the maker of the device: an institution that is called like it is the maker, whose name stays.
+
+    ``maker`` is given by :func:`letters`.
+    """
+    left = (one if one.kind not in _PLACES else _without_maker(maker, one) for one in found)
+    return frozenset(one for one in left if one is not None)
+
+
 @lru_cache(maxsize=4096)
-def without_maker(maker: str, one: Identity) -> Identity | None:
+def _without_maker(maker: str, one: Identity) -> Identity | None:
     """What is left of a place where the maker's name is taken out of it, whole or as a line of the address."""
     if letters(one.text) in maker:
         return None
@@ -67,6 +89,7 @@ def without_maker(maker: str, one: Identity) -> Identity | None:
     return one if len(left) == len(lines) else Identity(one.kind, ",".join(left).strip())
 
 
+@lru_cache(maxsize=256)
 def letters(text: str) -> str:
     """A name of a firm as it is compared: "G.E. Medical" is "GE MEDICAL"."""
     return "".join(filter(str.isalnum, text.casefold()))

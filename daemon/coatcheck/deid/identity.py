@@ -91,11 +91,12 @@ def kind_of(tag: int, vr: str) -> str | None:
     return _BY_TAG.get(tag) or _BY_VR.get(vr_of(tag) or "") or _BY_VR.get(vr)
 
 
-def are_too_many(found: Collection[Identity]) -> bool:
+def are_too_many(*found: Collection[Identity]) -> bool:
     """Whether these are more than any patient or Study has. To search for so many would take for ever."""
-    if len(found) > MOST:
+    number = sum(map(len, found))
+    if number > MOST:
         return True
-    return len(found) > MOST_TEXTS and sum(one.kind not in ("uid", "date") for one in found) > MOST_TEXTS
+    return number > MOST_TEXTS and sum(one.kind not in ("uid", "date") for some in found for one in some) > MOST_TEXTS
 
 
 def values(kind: str, value: bytes, encodings: tuple[str, ...]) -> list[Identity]:

@@ -35,7 +35,8 @@ IMPLEMENTATION_VERSION_NAME = "COATCHECK"
 INFLATED_MAX = 1 << 29  # what a deflated Data Set may grow to; beyond that it is taken for a bomb
 _META_MAX = 1 << 20
 _HEADER = Struct("<HH2sH").unpack_from
-_SHORT_VRS = frozenset(vr for vr in VRS if vr.decode() not in LONG_VRS)
+_LENGTH = Struct("<L").unpack_from
+_LONG = frozenset(vr.encode() for vr in LONG_VRS)
 _LOW_GROUPS = frozenset({0x0002, 0x0004, 0x0008, 0x0010})
 
 
@@ -115,16 +116,21 @@ def _encoding(head: bytes) -> Encoding:
 def _read_meta(window: Window, start: int) -> tuple[int, dict[int, str]]:
     """The File Meta Information's UIDs, and where the Data Set begins. Group 0002 is always explicit little endian."""
     found: dict[int, str] = {}
-    pos = start
-    limit = min(window.size, start + _META_MAX)
+    pos, size = start, window.size
+    limit = min(size, start + _META_MAX)
     while pos + 8 <= limit:
-        window.need(pos, 8)
-        group, number, vr, length = _HEADER(window.buf, pos - window.base)
+        if not window.base <= pos <= window.base + len(window.buf) - 12:
+            window.need(pos, min(12, size - pos))
+        buf, offset = window.buf, pos - window.base
+        group, number, vr, length = _HEADER(buf, offset)
         if group != 2:
             break
-        tag, value, end = 0x00020000 | number, pos + 8, pos + 8 + length
-        if vr not in _SHORT_VRS or end > window.size:  # it is rare, and needs a walk
-            one = next(elements(window, pos, window.size, EXPLICIT_LITTLE if vr in VRS else IMPLICIT_LITTLE, {}))
+        tag, value = 0x00020000 | number, pos + 8
+        if vr in _LONG and pos + 12 <= size:
+            value, length = pos + 12, _LENGTH(buf, offset + 8)[0]
+        end = value + length
+        if vr not in VRS or end > size:  # it is rare, and needs a walk
+            one = next(elements(window, pos, size, EXPLICIT_LITTLE if vr in VRS else IMPLICIT_LITTLE, {}))
             tag, value, end = one.tag, one.value, one.end
         if tag in (0x00020002, 0x00020010) and end - value <= 64:
             found[tag] = text_of(window.bytes(value, end))

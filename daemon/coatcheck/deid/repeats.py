@@ -9,9 +9,9 @@ file that does not fit is cut anew, element by element, so that each gives what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from struct import Struct
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from coatcheck.deid.elements import UNDEFINED, Element, Encoding, Ends, Window, elements
 from coatcheck.deid.pixels import PIXEL_TAGS
@@ -27,6 +27,7 @@ REMEMBERED_MAX = 1 << 17  # bytes of all runs: what is longer varies, so that me
 REMEMBERED_INSIDE_MAX = 1 << 13  # of the runs of one item,
 KINDS_MAX = 8  # a Series is of one
 ALIKE = 4  # items of a sequence behind the first few are taken for alike
+_HEADER_MAX = 12  # bytes of an element's header
 INSIDE_MAX = 128  # and so many items are remembered
 _LAST: Final = {True: PIXEL_TAGS, False: frozenset[int]()}  # which elements end a walk: of a file, of an item
 
@@ -79,6 +80,7 @@ class Repeats(Generic[T]):
         self._left: list[int] = around._left if around else [INSIDE_MAX]  # of all Data Sets inside, however deep
         self._parts: dict[Encoding, list[Part[T]]] = {}
         self._inside: dict[object, Repeats[T]] = {}
+        self.sound: Iterable[Part[T]] | None = None  # the parts, if whoever walks found nothing wrong with their tags
 
     def inside(self, key: object) -> Repeats[T] | None:
         """What walks the items of one sequence: those with one ``key``, which tells all that they have in common.
@@ -93,14 +95,44 @@ class Repeats(Generic[T]):
 
     def walk(
         self, window: Window, start: int, encoding: Encoding, ends: Ends, end: int | None = None
-    ) -> Iterator[Part[T]]:
+    ) -> Iterable[Part[T]]:
         """The parts of one Data Set, in order. Raises Refused as `elements` does.
 
         It goes to ``end``, or to that of the file, where an element with pixels is the last.
         A part that comes with ``found`` and is ``fixed`` may be given a memo, before the next part is asked for.
         """
-        known = self._parts.pop(encoding, ())  # a file that is refused leaves nothing behind
+        known = self._parts.get(encoding, [])
+        if known and _stand(known, window, start, end):
+            return known
+        self._parts.pop(encoding, None)  # a file that is refused leaves nothing behind
         return _Walk[T](window, start, encoding, ends, self._depth, end).parts(known, self._parts)
+
+
+def _stand(known: Sequence[Part[Any]], window: Window, start: int, end: int | None) -> bool:
+    """Whether all the known parts stand in the bytes that the window holds, and nothing else: the usual case."""
+    limit = window.size if end is None else end
+    if not window.base <= start < window.base + len(window.buf):
+        window.need(start, min(_HEADER_MAX, limit - start))
+    buf, base = window.buf, window.base
+    size, offset = len(buf), start - base
+    for part in known:
+        part.start = offset + base
+        fixed, form = part.fixed, part.form
+        if fixed is not None:
+            if part.memo is None or not buf.startswith(fixed, offset):
+                return False
+            offset += len(fixed)
+        elif form is None or offset + form.value > size or not buf.startswith(form.head, offset):
+            return False
+        else:
+            (length,) = form.length(buf, offset + form.place)
+            value = part.start + form.value
+            stop = value + length
+            if length == UNDEFINED or stop > limit:
+                return False
+            part.found = (Element(form.tag, form.vr, part.start, value, stop, stop),)
+            offset = stop - base
+    return offset + base == limit or (end is None and known[-1].tags[0] in PIXEL_TAGS)
 
 
 class Shelf(Generic[T]):
@@ -167,7 +199,12 @@ class _Walk(Generic[T]):
         buf, offset = window.buf, pos - window.base
         if fixed is None:
             form = part.form
-            if form is None or offset < 0 or not buf.startswith(form.head, offset) or offset + 12 > len(buf):
+            if form is None or pos + form.value > self._end:
+                return False
+            if offset < 0 or offset + form.value > len(buf):
+                window.need(pos, form.value)
+                buf, offset = window.buf, 0
+            if not buf.startswith(form.head, offset):
                 return False
             (length,) = form.length(buf, offset + form.place)
             value = pos + form.value
