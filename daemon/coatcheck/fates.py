@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from coatcheck.model import Fingerprint
+from coatcheck.model import Fingerprint, travels
 
 
 class Fate(StrEnum):
@@ -30,6 +30,7 @@ class FateState(StrEnum):
     SUPERSEDED = "superseded"  # never to be carried out: the work is repeated, or another plan took its place
 
 
+@travels
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFile:
     """A dropped file and what is to become of it.
