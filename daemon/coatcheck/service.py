@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from coatcheck import journal
+from coatcheck import heap, journal
 from coatcheck.audit_trail import AuditTrail
 from coatcheck.bell import Bell
 from coatcheck.bench import Bench
@@ -289,3 +289,4 @@ class Service:
         self._doorbell.stop()
         self._vault.close()
         self._ledger.close()
+        heap.keep()

@@ -24,12 +24,15 @@ def command(ctx: click.Context, once: bool, config_file: Path | None) -> None:
       coatcheck run --config ./coatcheck.yaml
       coatcheck run --once
     """
-    from coatcheck.config import load
-    from coatcheck.worker_process import warm_up
+    from coatcheck import heap
 
-    config = load(config_path(config_file))
-    if config.executor != "inline":
-        warm_up()  # before the service is imported, so that both go on side by side
-    from coatcheck.service import run
+    with heap.growing():
+        from coatcheck.config import load
+        from coatcheck.worker_process import warm_up
+
+        config = load(config_path(config_file))
+        if config.executor != "inline":
+            warm_up()  # before the service is imported, so that both go on side by side
+        from coatcheck.service import run
 
     ctx.exit(run(config, once=once))
