@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import cache, partial
 
 from coatcheck.fates import LEAVING, Fate, FateState, PlannedFile
 from coatcheck.model import Fingerprint
@@ -15,10 +16,12 @@ _PATH = "files/path"
 _DESTINATION = "files/destination"
 
 _PLAN = """
-    INSERT INTO files (project, delivery_id, refusal_id, path, device, inode, size, mtime_ns, ctime_ns, fate,
+    INSERT INTO files (id, project, delivery_id, refusal_id, path, device, inode, size, mtime_ns, ctime_ns, fate,
                        destination, key_number)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_LAST = "SELECT COALESCE(MAX(id), 0) FROM files"
+_ANY_PLANNED = "SELECT EXISTS (SELECT 1 FROM files WHERE project = ? AND state = 'planned')"
 _SUPERSEDE = "UPDATE files SET state = 'superseded' WHERE state = 'planned' AND "
 # A path of the quarantine may be called like one of the inbox.
 _SAME_PLACE = "project = ? AND path = ? AND (fate IN ('retry', 'drop')) = ?"
@@ -79,6 +82,8 @@ class Fates(Base):
     def settle_fate(self, ids: Iterable[int], state: FateState) -> None:
         """Mark fates as done or superseded, in one transaction."""
         values = [(FateState(state), row) for row in ids]
+        if not values:
+            return
         with self._transaction() as connection:
             connection.executemany(_SETTLE, values)
 
@@ -89,24 +94,23 @@ class Fates(Base):
             connection.executemany(_SUPERSEDE + "refusal_id = ?", [(row,) for row in refusal_ids])
 
     def _plan(self, project: str, files: Sequence[tuple[int | None, int | None, PlannedFile]]) -> list[int]:
-        values = [self._values(project, *owned) for owned in files]
-        paths = [(project, sealed, file.fate in LEAVING) for *_, file in files for sealed in self._paths(project, file)]
-        with self._transaction() as connection:
-            connection.executemany(_SUPERSEDE + _SAME_PLACE, paths)
-            return [_insert(connection, row) for row in values]
-
-    def _paths(self, project: str, file: PlannedFile) -> list[bytes]:
-        return self._seal(project).candidates(_PATH, os.fsencode(file.path))
-
-    def _values(
-        self, project: str, delivery_id: int | None, refusal_id: int | None, file: PlannedFile
-    ) -> tuple[object, ...]:
         seal = self._seal(project)
-        path = seal.close(_PATH, os.fsencode(file.path))
-        destination = seal.close(_DESTINATION, os.fsencode(file.destination))
-        device, inode, *rest = file.fingerprint
-        stat = (_signed(device), _signed(inode), *map(_bindable, rest))
-        return (project, delivery_id, refusal_id, path, *stat, Fate(file.fate), destination, seal.current)
+        number = seal.current
+        paths = [seal.candidates(_PATH, os.fsencode(file.path)) for *_, file in files]
+        close = cache(partial(seal.close, _DESTINATION))  # Many have the same one, or none.
+        with self._transaction() as connection:
+            if connection.execute(_ANY_PLANNED, (project,)).fetchone()[0]:
+                for (*_, file), path in zip(files, paths, strict=True):
+                    places = [(project, one, file.fate in LEAVING) for one in path]
+                    connection.executemany(_SUPERSEDE + _SAME_PLACE, places)
+            first = 1 + connection.execute(_LAST).fetchone()[0]
+            ids = range(first, first + len(files))
+            rows = (
+                (row, project, *owner, path[0], *_stat(file), file.fate, close(os.fsencode(file.destination)), number)
+                for row, path, (*owner, file) in zip(ids, paths, files, strict=True)
+            )
+            connection.executemany(_PLAN, rows)
+        return list(ids)
 
     def _fate(self, row: sqlite3.Row) -> FateRow:
         seal = self._seal(row["project"])
@@ -131,8 +135,9 @@ class Fates(Base):
         )
 
 
-def _insert(connection: sqlite3.Connection, row: Sequence[object]) -> int:
-    return int(connection.execute(_PLAN, row).lastrowid or 0)
+def _stat(file: PlannedFile) -> tuple[int | bytes, ...]:
+    device, inode, *rest = file.fingerprint
+    return (_signed(device), _signed(inode), *map(_bindable, rest))
 
 
 def _signed(number: int) -> int:

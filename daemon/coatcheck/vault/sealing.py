@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -22,6 +24,8 @@ class Seal:
     def __init__(self, project: str, key: ProjectKey) -> None:
         self._project = project
         self._ciphers = {number: AESSIV(value) for number, value in key.sealing_keys.items()}
+        self._newest_first = sorted(self._ciphers, reverse=True)
+        self._bound = cache(partial(_bound_to, project.encode()))
         self.current = key.current
 
     def close(self, place: str, value: bytes) -> bytes:
@@ -30,7 +34,7 @@ class Seal:
 
     def candidates(self, place: str, value: bytes) -> list[bytes]:
         """The value sealed with every key, the current one first: it may have been stored under any of them."""
-        return [self._close(number, place, value) for number in sorted(self._ciphers, reverse=True)]
+        return [self._close(number, place, value) for number in self._newest_first]
 
     def open(self, place: str, number: int, sealed: bytes) -> bytes:
         """The value. Raises StateError if the key is not there, is another one, or a bit was changed."""
@@ -43,9 +47,6 @@ class Seal:
 
     def _close(self, number: int, place: str, value: bytes) -> bytes:
         return self._ciphers[number].encrypt(_LEAD + value, self._bound(number, place))
-
-    def _bound(self, number: int, place: str) -> list[bytes]:
-        return [b"coatcheck vault", self._project.encode(), place.encode(), b"%d" % number]
 
 
 class RowSeal:
@@ -62,6 +63,10 @@ class RowSeal:
     def open(self, column: str, sealed: bytes) -> bytes:
         """The value. Raises StateError if it was changed."""
         return _open(self._cipher, self._project, f"audit/{column}", sealed, _bound_to_row(column))
+
+
+def _bound_to(project: bytes, number: int, place: str) -> list[bytes]:
+    return [b"coatcheck vault", project, place.encode(), b"%d" % number]
 
 
 def _bound_to_row(column: str) -> list[bytes]:
