@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from coatcheck.assembly import Assembly
 from coatcheck.deid.identity import MOST
-from coatcheck.model import Identity, Instance, Study
+from coatcheck.model import Arrival, Identity, Instance, Study
 
 
 class Gathering:
@@ -17,12 +17,12 @@ class Gathering:
         self._assembly = assembly
         self._identity: dict[str, set[Identity]] = {}
 
-    def add(self, instance: Instance, now: float) -> None:
-        """Adds an Instance to its Study."""
+    def add(self, arrival: Arrival, instance: Instance, now: float) -> None:
+        """Adds an Instance to its Study. It was read from ``arrival``, and came back with a copy of that."""
         known = self._identity.setdefault(instance.study_uid, set())
         if len(known) <= MOST:  # A Study of which there is more is refused: the rest is not needed.
             known.update(instance.own, instance.common)
-        self._assembly.add(replace(instance, own=frozenset(), common=frozenset()), now)
+        self._assembly.add(replace(instance, arrival=arrival, own=frozenset(), common=frozenset()), now)
 
     def due(
         self, horizon: float, now: float, running: Callable[[str], bool], *, flush: bool

@@ -109,7 +109,7 @@ class StudyJob:
             profile=bench.profile.name,
             profile_digest=bench.profile.digest,
             edition=EDITION,
-            tags=frozenset[int]().union(*(one.tags for one in self._study.instances)),
+            tags=frozenset[int]().union(*{one.tags for one in self._study.instances}),
             instances=self.instances,
             now=bench.utc(),
             mapped=self.study_uid in uids,

@@ -43,7 +43,7 @@ class Sorter:
 
     def _sort(self, arrival: Arrival, result: object, settled: float) -> None:
         if isinstance(result, Instance):
-            self.gathering.add(result, settled)
+            self.gathering.add(arrival, result, settled)
         elif isinstance(result, Refusal):
             self.refuse(result)
         elif isinstance(result, Directory):

@@ -130,7 +130,7 @@ class Workload:
         for instance, result in zip(batch, results, strict=True):
             if isinstance(result, Staged):
                 self.results.uids.update(result.uids)
-                self.results.staged.append(replace(result, uids=()))
+                self.results.staged.append(replace(result, arrival=instance.arrival, uids=()))
             else:
                 self._without_result(instance, result)
 
