@@ -21,7 +21,7 @@ _FILES: Final = ("ca", "cert", "key")
 class Tls(BaseModel):
     """PEM files. Whoever has a certificate of ``ca`` is a member of the cluster."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     ca: Path = Field(description="The certificate of the cluster's own authority.")
     cert: Path = Field(description="A certificate of that authority.")

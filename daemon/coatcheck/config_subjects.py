@@ -75,7 +75,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 class Part(BaseModel):
     """A part of a setting, in which a key that is not known is told with the nearest one that is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

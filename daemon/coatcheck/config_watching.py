@@ -103,7 +103,7 @@ Metrics = Annotated[
 class Mail(BaseModel):
     """An e-mail. ``password_file`` may be a systemd credential of that name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     server: Annotated[Host, BeforeValidator(_server), _TEXT] = Field(description="The server, as HOST:PORT.")
     sender: Annotated[str, BeforeValidator(_address)] = Field(description="The address that it comes from.")
@@ -128,7 +128,7 @@ class Mail(BaseModel):
 class Webhook(BaseModel):
     """A POST of JSON. What stands in ``token_file`` goes along as a bearer token."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     url: Annotated[str, BeforeValidator(_url)] = Field(description="Where JSON is posted to, by https.")
     token_file: File = Field(
@@ -139,7 +139,7 @@ class Webhook(BaseModel):
 class Notify(BaseModel):
     """Whom the service tells that a person has to look, and how soon."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     mail: Mail | None = Field(default=None, description="An e-mail.")
     webhook: Webhook | None = Field(default=None, description="A POST of JSON, as chat programs take it.")
