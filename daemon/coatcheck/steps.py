@@ -60,7 +60,7 @@ class Migrations:
         return not {(self.name, name) for name in self.names} <= set(self.done(db))
 
     def apply(self, db: Database, *, stop_before: str | None = None) -> None:
-        """Do what was not done yet, each step and its line in the book in one transaction."""
+        """Do what was not done yet, in one transaction: an update is done whole, and waits for the disk once."""
         if not self.pending(db):
             return
         import sqlite_utils
@@ -69,4 +69,5 @@ class Migrations:
         for step in self._steps:
             book(name=step.__name__)(lambda known, step=step: step(Database(known.conn)))
         known = sqlite_utils.Database(db.conn, execute_plugins=False, recursive_triggers=False)
-        book.apply(known, stop_before=stop_before)
+        with known.atomic():
+            book.apply(known, stop_before=stop_before)
