@@ -65,13 +65,14 @@ def renamed(one: Instance) -> Instance:
 
 @pytest.mark.parametrize("name", [name for name in built_in() if name not in ("basic", "research")])
 def test_no_real_file_gets_a_new_iod_error_and_none_fails(tmp_path: Path, name: str) -> None:
-    profile, outcomes = load_profile(name, tmp_path), outcomes_of(name, tmp_path)
+    profile = load_profile(name, tmp_path)
+    outcomes = outcomes_of(profile, tmp_path)
     cleaned = [one for one in outcomes if one.result is None and isinstance(one.verdict, Instance)]
     for number, one in enumerate(cleaned):  # what only an option of the profile makes fit to leave
         assert isinstance(one.verdict, Instance)
         if may_pass(one.verdict, profile, pixel_risk=True):
             folder = tmp_path / f"cleaned-{number}"
-            outcomes.append(transformed(name, one.original.parent, folder, one.original, renamed(one.verdict)))
+            outcomes.append(transformed(profile, one.original.parent, folder, one.original, renamed(one.verdict)))
     pairs = [(one.original, one.result) for one in outcomes if one.result is not None]
     reasons = {one.verdict.reason for one in outcomes if isinstance(one.verdict, Refusal)}
 

@@ -30,7 +30,7 @@ def delivered(inbox: Path, staging: Path, profile: str) -> dict[str, str]:
     for one in examine(Reading(inbox=inbox), arrivals):
         if isinstance(one, Instance) and one.concern is None:
             studies[one.study_uid].append(one)
-    mapping: dict[str, str] = {}
+    rules, mapping = load_profile(profile, inbox), dict[str, str]()
     for number, (study_uid, instances) in enumerate(studies.items()):
         job = Job(
             delivery_id=number,
@@ -42,7 +42,7 @@ def delivered(inbox: Path, staging: Path, profile: str) -> dict[str, str]:
         )
         folder = staging / str(number)
         folder.mkdir(parents=True)
-        work = Work(inbox=inbox, staging=folder, profile=load_profile(profile, inbox), secret=SECRET, job=job)
+        work = Work(inbox=inbox, staging=folder, profile=rules, secret=SECRET, job=job)
         results = [one for one in transform(work, instances) if isinstance(one, Staged)]
         mapping |= {one.arrival.path: f"{number}/{one.series_uid}/{one.sop_uid}.dcm" for one in results}
     return mapping

@@ -20,6 +20,7 @@ import pytest
 from pydicom import Dataset, FileDataset
 
 from coatcheck.deid import standard
+from coatcheck.deid.profile import Profile
 from coatcheck.deid.pseudonyms import shift_days, subject
 from coatcheck.deid.standard import is_registered
 from coatcheck.files import fingerprint
@@ -66,7 +67,7 @@ class Outcome:
     uids: tuple[tuple[str, str], ...] = ()
 
 
-def outcomes_of(name: str, folder: Path) -> list[Outcome]:
+def outcomes_of(profile: Profile, folder: Path) -> list[Outcome]:
     files = real_files()
     inbox = Path(os.path.commonpath(files))
     arrivals = [
@@ -77,13 +78,13 @@ def outcomes_of(name: str, folder: Path) -> list[Outcome]:
     for number, (path, verdict) in enumerate(zip(files, examine(Reading(inbox=inbox), arrivals), strict=True)):
         assert isinstance(verdict, Instance | Refusal | Directory)
         if isinstance(verdict, Instance) and verdict.concern in (None, Reason.PIXEL_RISK):
-            found.append(transformed(name, inbox, folder / str(number), path, verdict))
+            found.append(transformed(profile, inbox, folder / str(number), path, verdict))
         else:
             found.append(Outcome(original=path, verdict=verdict))
     return found
 
 
-def transformed(name: str, inbox: Path, staging: Path, path: Path, one: Instance) -> Outcome:
+def transformed(profile: Profile, inbox: Path, staging: Path, path: Path, one: Instance) -> Outcome:
     job = Job(
         delivery_id=1,
         project="p",
@@ -92,7 +93,6 @@ def transformed(name: str, inbox: Path, staging: Path, path: Path, one: Instance
         shift_days=shift_days(SECRET, one.study_uid, -365, -1),
         identity=one.identity,
     )
-    profile = load_profile(name, inbox)
     staging.mkdir()
     work = Work(inbox=inbox, staging=staging, profile=profile, secret=SECRET, job=job)
     (staged,) = transform(work, [one])
@@ -105,7 +105,7 @@ def transformed(name: str, inbox: Path, staging: Path, path: Path, one: Instance
 
 @pytest.fixture(scope="module", params=["basic", "research"])
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
-    return outcomes_of(request.param, tmp_path_factory.mktemp("real"))
+    return outcomes_of(load_profile(request.param, Path()), tmp_path_factory.mktemp("real"))
 
 
 @pytest.fixture(scope="module")
