@@ -32,12 +32,18 @@ from tests.acceptance.keyring import (
 from tests.faults.need import needs_root
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    house = House(tmp_path / "house", "lung", "heart")
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A house that delivered a Study."""
+    house = House(tmp_path_factory.mktemp("begun") / "house", "lung", "heart")
     house.drop("a", studies.instance(1, 1))
     house.deliver()
     return house
+
+
+@pytest.fixture
+def house(begun: House, tmp_path: Path) -> House:
+    return begun.copy(tmp_path / "house")
 
 
 # A new one
