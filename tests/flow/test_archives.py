@@ -164,7 +164,7 @@ def test_an_archive_for_which_there_is_no_room_holds_up_no_other(house: House, m
 
 
 def test_an_archive_that_a_person_takes_back_leaves_nothing_behind(house: House) -> None:
-    house.configure(study_settle="40s")
+    house.configure(study_settle="40s", watch="polling")
     with house.service():
         archive = house.drop("disc.zip", PACKED["disc.zip"])
         wait_until(lambda: len(house.line()["studies_arriving"]) == 2, "both Studies are gathered")
