@@ -44,10 +44,17 @@ class Batches:
         self._weather: OSError | CoatcheckError | None = None
 
     def add(self, function: Function, context: object, items: Sequence[Any], take: Take, *, size: int) -> None:
-        """Cuts items into batches of at most ``size``; they are handed in by the next :meth:`step`."""
+        """Cuts items into batches of at most ``size``; they are handed in by the next :meth:`step`.
+
+        Neighbours mostly lie in one folder, where processes would wait for each other: each begins at another place.
+        """
         context = Parcel(context)
-        for start in range(0, len(items), size):
-            self._todo.append((function, context, items[start : start + size], take))
+        starts = range(0, len(items), size)
+        workers = self._lane.depth // 2 - 1
+        stride = -(-len(starts) // max(1, workers)) or 1
+        for first in range(stride):
+            for start in starts[first::stride]:
+                self._todo.append((function, context, items[start : start + size], take))
 
     def step(self) -> bool:
         """Goes on as far as it can; True when all is done. Raises weather; call it again later."""

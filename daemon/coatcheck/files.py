@@ -17,6 +17,7 @@ _NOT_POSSIBLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOT
 _SYNC_FILE_RANGE_WRITE, _SYNC_FILE_RANGE_WAIT = 2, 1 | 2 | 4
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _libc = ctypes.CDLL(None, use_errno=True)
+_NONE, _WRITE = ctypes.c_int64(0), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE)
 
 
 def fingerprint(status: os.stat_result) -> Fingerprint:
@@ -109,17 +110,20 @@ def open_regular(folder: int, name: str) -> tuple[int, os.stat_result]:
     return fd, status
 
 
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Writes all of it, or raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def write_all(fd: int, *data: bytes | memoryview) -> None:
+    """Writes all of it, one after the other, or raises OSError."""
+    written = os.writev(fd, data)
+    for one in data:
+        view = memoryview(one)[written:]
+        written = max(0, written - len(one))
+        while view:
+            view = view[os.write(fd, view) :]
 
 
 def begin_writing(fd: int) -> None:
     """Lets the kernel begin to write a file to its disk now, so that it takes less time to make it durable later."""
     if hasattr(_libc, "sync_file_range"):
-        _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
+        _libc.sync_file_range(fd, _NONE, _NONE, _WRITE)
 
 
 def copy_span(source: int, begin: int, end: int, target: int) -> None:

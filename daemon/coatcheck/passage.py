@@ -35,29 +35,28 @@ class Passage:
         self._at = 0
         self._view = memoryview(buffer if buffer is not None else new_buffer())
 
-    def copy(self, begin: int, end: int, target: int) -> None:
-        """Appends [begin, end) to another file. What lies before is passed; nothing can be copied after it was passed.
+    def copy(self, begin: int, end: int, target: int, before: bytes = b"") -> None:
+        """Appends ``before``, and then [begin, end), to another file. What lies before is passed; nothing can be copied
+        after it was passed.
 
         Raises OSError where the target cannot be written.
         """
         if begin < self._at:
             raise ValueError("a passage goes forward only")
-        self._pass(begin, None)
-        self._pass(end, target)
+        while self._at < end:
+            skipped = begin - self._at
+            count = self._read(min(len(self._view), end - self._at))
+            if count == 0:
+                raise Changed
+            if count > skipped:
+                write_all(target, before, self._view[max(0, skipped) : count])
+                before = b""
 
     def digest(self, secret: bytes) -> bytes:
         """The keyed digest of every byte of the file, with what was not passed yet."""
         while self._read(len(self._view)):
             pass
         return pseudonyms.content_digest(secret, self._hasher.digest())
-
-    def _pass(self, end: int, target: int | None) -> None:
-        while self._at < end:
-            count = self._read(min(len(self._view), end - self._at))
-            if count == 0:
-                raise Changed
-            if target is not None:
-                write_all(target, self._view[:count])
 
     def _read(self, most: int) -> int:
         try:

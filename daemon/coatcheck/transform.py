@@ -220,9 +220,8 @@ def write(out: int, meta: bytes, pieces: Pieces, passage: Passage, window: Windo
         if isinstance(part, tuple):
             begin, end = part
             if end - begin > _SMALL:
-                write_all(out, b"".join(gathered))
+                passage.copy(begin, end, out, b"".join(gathered))
                 gathered, size = [], 0
-                passage.copy(begin, end, out)
                 continue
             part = window.bytes(begin, end)
         gathered.append(part)
@@ -230,4 +229,5 @@ def write(out: int, meta: bytes, pieces: Pieces, passage: Passage, window: Windo
         if size > _GATHER:
             write_all(out, b"".join(gathered))
             gathered, size = [], 0
-    write_all(out, b"".join(gathered))
+    if gathered:
+        write_all(out, b"".join(gathered))

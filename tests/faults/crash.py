@@ -24,7 +24,7 @@ from tests.faults.need import needs_strace
 # What makes something durable or visible, and the writes of SQLite.
 CALLS = (
     *("rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync", "fdatasync", "syncfs", "sync_file_range"),
-    *("pwrite64", "write", "copy_file_range", "mkdir", "mkdirat", "rmdir", "sendfile", "ftruncate", "linkat"),
+    *("pwrite64", "write", "writev", "copy_file_range", "mkdir", "mkdirat", "rmdir", "sendfile", "ftruncate", "linkat"),
 )
 NEVER = "none"
 # How often the status is written and the loop is woken is not the same in every run.

@@ -33,7 +33,7 @@ AT_A_TIME = 2
 WORKER_CALLS = {
     "pread64": 24,
     "preadv,preadv2": 8,
-    "write": 12,
+    "write,writev": 12,
     "mkdir": 3,
     "syncfs": 2,
     "renameat": 6,

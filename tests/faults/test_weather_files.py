@@ -61,7 +61,7 @@ def test_a_result_that_cannot_be_written_pauses_its_study(
     [(ticket,)] = twin.rows("SELECT ticket FROM studies")
     [path] = twin.delivered()
     result = house.outbox / f".coatcheck/{ticket}-1/study" / path.split("/", 2)[2]
-    options = ["-e", "trace=write", "-P", os.fspath(result), "-e", "inject=write:error=EIO:when=2+"]
+    options = ["-e", "trace=write,writev", "-P", os.fspath(result), "-e", "inject=write,writev:error=EIO"]
     record = tmp_path / "record"
     with storm(house, tmp_path) as weather:
         with attach(weather.service, options, record):

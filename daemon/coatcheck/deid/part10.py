@@ -6,6 +6,7 @@ A file may lack the preamble, the File Meta Information or both; what it is then
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from struct import Struct, pack, unpack_from
 from typing import IO, NamedTuple
 
@@ -162,15 +163,24 @@ def inflate(window: Window, start: int, out: IO[bytes], limit: int = INFLATED_MA
 
 def new_meta(sop_class: str, sop_uid: str, transfer_syntax: str) -> bytes:
     """A preamble of zeros and new File Meta Information (PS3.10 7.1): nothing of the old one comes along."""
-    body = pack("<HH2s2xL2s", 2, 1, b"OB", 2, b"\0\1")
-    for number, vr, text in (
-        (0x02, b"UI", sop_class),
-        (0x03, b"UI", sop_uid),
-        (0x10, b"UI", transfer_syntax),
-        (0x12, b"UI", IMPLEMENTATION_CLASS_UID),
-        (0x13, b"SH", IMPLEMENTATION_VERSION_NAME),
-    ):
-        value = text.encode("ascii")
-        value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
-        body += pack("<HH2sH", 2, number, vr, len(value)) + value
+    before, behind = _around_uid(sop_class, transfer_syntax)
+    body = before + _meta_element(0x03, b"UI", sop_uid) + behind
     return bytes(128) + b"DICM" + pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body
+
+
+@lru_cache(maxsize=256)
+def _around_uid(sop_class: str, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """What stands before and behind Media Storage SOP Instance UID."""
+    version = pack("<HH2s2xL2s", 2, 1, b"OB", 2, b"\0\1")
+    behind = (
+        _meta_element(0x10, b"UI", transfer_syntax)
+        + _meta_element(0x12, b"UI", IMPLEMENTATION_CLASS_UID)
+        + _meta_element(0x13, b"SH", IMPLEMENTATION_VERSION_NAME)
+    )
+    return version + _meta_element(0x02, b"UI", sop_class), behind
+
+
+def _meta_element(number: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii")
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    return pack("<HH2sH", 2, number, vr, len(value)) + value
