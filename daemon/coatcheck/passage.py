@@ -12,10 +12,11 @@ from typing import Final
 import xxhash
 
 from coatcheck.deid import pseudonyms
-from coatcheck.files import write_all
+from coatcheck.files import begin_writing, write_all
 from coatcheck.source import Changed
 
 _BUFFER: Final = 1 << 18
+_FLUSHED: Final = 1 << 23  # bytes; while the next ones are copied the disk takes these
 
 
 def new_buffer() -> bytearray:
@@ -51,6 +52,8 @@ class Passage:
             if count > skipped:
                 write_all(target, before, self._view[max(0, skipped) : count])
                 before = b""
+            if self._at // _FLUSHED != (self._at - count) // _FLUSHED:
+                begin_writing(target)
 
     def digest(self, secret: bytes) -> bytes:
         """The keyed digest of every byte of the file, with what was not passed yet."""

@@ -177,10 +177,10 @@ def _rewritten(
         meta = new_meta(instance.sop_class_uid, actions.uid(instance.sop_uid), head.transfer_syntax)
         with _new_file(target) as out:
             write(out, meta, pieces, passage if plain == fd else Passage(plain), window)
+            begin_writing(out)  # While it is searched, the disk takes it.
             references = bench.study.gate.check(
                 windowed(out), len(meta), head.encoding, rewriter.written, plan.permits, instance.series_uid
             )
-            begin_writing(out)
     return len(meta) + pieces.length, references
 
 
