@@ -258,8 +258,8 @@ class Ledger(LedgerReader):
     ) -> None:
         study_id = connection.execute("SELECT study_id FROM deliveries WHERE id = ?", (delivery_id,)).fetchone()[0]
         everything = [*staged, *duplicates]
-        found = {(guard.uid(one.series_uid), guard.uid(one.sop_class_uid)) for one in everything}
-        connection.executemany(_ADD_SERIES, [(study_id, *pair) for pair in sorted(found)])
+        found = {(one.series_uid, one.sop_class_uid) for one in everything}
+        connection.executemany(_ADD_SERIES, [(study_id, *map(guard.uid, pair)) for pair in sorted(found)])
         series = {(uid, kind): row for uid, kind, row in connection.execute(_SERIES, (study_id,))}
         for copies, state in ((_first(staged), InstanceState.STAGED), (_counted(duplicates), InstanceState.DUPLICATE)):
             values = (
