@@ -109,7 +109,7 @@ class StudyJob:
             profile=bench.profile.name,
             profile_digest=bench.profile.digest,
             edition=EDITION,
-            tags=frozenset[int]().union(*{one.tags for one in self._study.instances}),
+            tags=frozenset[int]().union(*{id(one.tags): one.tags for one in self._study.instances}.values()),
             instances=self.instances,
             now=bench.utc(),
             mapped=self.study_uid in uids,
@@ -182,15 +182,17 @@ class StudyJob:
     def _seal(self) -> Phase:
         """Makes the results durable, in the pool: a slow disk must not hold up other projects."""
         try:
-            if not self._sealing.step():
-                return Phase.SEALING
+            sealed = self._sealing.step()
         except Exception:
             # What failed once to reach the disk may be lost although the next attempt succeeds: it is made anew.
             outbox.remove_staging(self._staging)
             self._begin()
             self.phase = Phase.WORKING
             raise
-        return Phase.RECORDING if self._whole else self._repeat()
+        if sealed:
+            return Phase.RECORDING if self._whole else self._repeat()
+        self._record_mappings()  # while a worker waits for the disk
+        return Phase.SEALING
 
     def _sealed(self, items: Sequence[Any], results: list[Any]) -> Again | None:
         if isinstance(results[0], Crashed):  # It proved nothing.
@@ -221,8 +223,7 @@ class StudyJob:
             )
             self._report("nothing delivered" if results.refused else "nothing new")
             return Phase.DISPOSING
-        study = self._row()
-        number, self._folder = outputs.folder_of(bench, self._whole, study)
+        number, self._folder = outputs.folder_of(bench, self._whole, self._row())
         bench.ledger.stage(
             delivery_id,
             number=number,
@@ -238,6 +239,7 @@ class StudyJob:
     def _record_mappings(self) -> None:
         bench, name, now = self._bench, self._bench.project.name, self._bench.utc()
         bench.vault.record(name, Kind.UID, self.results.uids, now)
+        self.results.uids.clear()  # They are kept for good.
         bench.vault.record(name, Kind.PATIENT, self._given.patients, now)
         bench.vault.record(name, Kind.SUBJECT, self._given.keys, now)
         if bench.profile.temporal_information == "MODIFIED" and self._job.shift_days is not None:
