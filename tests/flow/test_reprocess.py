@@ -18,14 +18,19 @@ from tests.acceptance import studies
 from tests.acceptance.house import House, tree
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    house = House(tmp_path / "house", profile="research")
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> House:
+    house = House(tmp_path_factory.mktemp("delivered") / "house", profile="research")
     for number in (1, 2):
         house.drop(f"Doe^Jane/{number}", studies.instance(1, number, StudyDescription="knee"))
     house.drop("again/1", studies.instance(1, 1, StudyDescription="knee"))
     house.deliver()
     return house
+
+
+@pytest.fixture
+def house(delivered: House, tmp_path: Path) -> House:
+    return delivered.copy(tmp_path / "house")
 
 
 def ticket(house: House) -> str:
