@@ -284,6 +284,18 @@ class House:
         said: dict[str, Any] = self.status()["projects"][project or self.project]
         return said
 
+    def wait_for_line(
+        self, condition: Callable[[dict[str, Any]], object], what: str, *, seconds: float = PATIENCE
+    ) -> None:
+        """Wait until the running service wrote so of the project; then ``status --json`` has to say it too."""
+
+        def written() -> object:
+            found = self.said().get("projects", {}).get(self.project)
+            return found and condition(found)
+
+        wait_until(written, what, seconds=seconds)
+        wait_until(lambda: condition(self.line()), what)
+
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What the ledger answers; nothing while there is no ledger."""
         if not (self.state / "ledger.db").exists():

@@ -43,12 +43,12 @@ def test_a_folder_that_became_a_file_is_a_fault_until_it_is_mended(house: House,
         folder.rmdir() if role != "outbox" else shutil.rmtree(folder)
         folder.write_text("a file is no folder")
         drop_for(role, house)
-        wait_until(lambda: house.line()["fault"], "the fault is shown")
+        house.wait_for_line(lambda line: line["fault"], "the fault is shown")
         assert len(tree(house.inbox)) == 1
         folder.unlink()
         folder.mkdir()
         house.wait_until_done()
-        wait_until(lambda: not house.line()["fault"], "the fault is over")
+        house.wait_for_line(lambda line: not line["fault"], "the fault is over")
     assert len(house.delivered()) + len(house.set_aside()) == 1
 
 
@@ -59,7 +59,7 @@ def test_a_folder_that_is_gone_is_a_fault_and_is_not_made_again(house: House, ro
         wait_until(lambda: house.said(), "it runs")
         shutil.rmtree(folder)
         drop_for(role, house)
-        wait_until(lambda: house.line()["fault"], "the fault is shown")
+        house.wait_for_line(lambda line: line["fault"], "the fault is shown")
         assert not folder.exists()
         assert len(tree(house.inbox)) == 1
         folder.mkdir()
@@ -72,7 +72,7 @@ def test_an_outbox_that_may_not_be_written_is_a_fault_until_it_is_mended(house: 
     house.outbox.chmod(0o555)
     house.drop("a", studies.instance(1, 1))
     with house.service():
-        wait_until(lambda: "EACCES" in (house.line()["fault"] or ""), "the fault is shown")
+        house.wait_for_line(lambda line: "EACCES" in (line["fault"] or ""), "the fault is shown")
         house.outbox.chmod(0o755)
         house.wait_until_done(studies=1)
 
@@ -113,12 +113,12 @@ house._name(Path({os.fspath(house.root)!r}), ("lung",))
 ballast = Path({os.fspath(ballast)!r})
 ballast.write_bytes(bytes(4 << 20))
 with house.service():
-    wait_until(lambda: "ENOSPC" in (house.line()["fault"] or ""), "the fault is shown")
+    house.wait_for_line(lambda line: "ENOSPC" in (line["fault"] or ""), "the fault is shown")
     assert not house.folders()
     assert len(tree(house.inbox)) == 8
     ballast.unlink()
     house.wait_until_done(studies=1)
-    wait_until(lambda: not house.line()["fault"], "the fault is over")
+    house.wait_for_line(lambda line: not line["fault"], "the fault is over")
 assert len(house.delivered()) == 8, house.delivered().keys()
 assert not house.staging()
 """

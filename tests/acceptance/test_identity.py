@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.acceptance.house import House, tree, wait_until
+from tests.acceptance.house import House, tree
 from tests.tools.bodies import patterns_of, without_new_uids
 from tests.tools.judge import judge, mapping_by_uid, search_elsewhere
 from tests.tools.key import KEPT, AnswerKey
@@ -72,7 +72,7 @@ def test_no_planted_token_is_found_in_outputs_records_logs_status_or_names(
     with house.service():
         drop_all(house, planted, key)
         house.wait_until_done(seconds=60)
-        wait_until(lambda: house.line()["waiting_files"] == 0, "the service says that it is done")
+        house.wait_for_line(lambda line: line["waiting_files"] == 0, "the service says that it is done")
         write_what_the_commands_say(house, tmp_path / "said")
         shutil.copy(house.state / "status.json", tmp_path / "said")
         logs = [path.read_bytes() for path in sorted(house.state.glob("*.db-wal"))]  # as they are while it runs

@@ -52,7 +52,7 @@ def systemd_listens(path: Path) -> Iterator[list[str]]:
 def test_what_is_dropped_while_the_service_runs_is_delivered(house: House, watch: str) -> None:
     house.configure(watch=watch, file_settle="200ms")
     with house.service():
-        wait_until(lambda: house.line()["watch"] == watch, "it is watched as set")
+        house.wait_for_line(lambda line: line["watch"] == watch, "it is watched as set")
         for number in range(3):
             house.drop(f"new folder/{number}", studies.instance(1, number))
         house.wait_until_done(studies=1)
@@ -89,7 +89,9 @@ def test_a_file_that_grows_waits_as_the_status_shows_and_is_delivered_when_it_st
         writer = threading.Thread(target=grow)
         writer.start()
         try:
-            wait_until(lambda: house.line()["oldest_waiting_seconds"] > 1.5, "it waits far longer than file_settle")
+            house.wait_for_line(
+                lambda line: line["oldest_waiting_seconds"] > 1.5, "it waits far longer than file_settle"
+            )
             assert house.line()["waiting_files"] == 1
             assert not house.folders()
             assert not house.set_aside()
@@ -252,7 +254,7 @@ def test_a_reload_mends_a_project_whose_outbox_could_not_be_used(house: House) -
     house.outbox.write_text("a file is no folder")
     house.drop("a", studies.instance(1, 1))
     with house.service():
-        wait_until(lambda: house.line()["fault"], "the fault is shown")
+        house.wait_for_line(lambda line: line["fault"], "the fault is shown")
         other = house.root / "lung/other"
         other.mkdir()
         house.configure(outbox=other)
@@ -284,11 +286,11 @@ def test_an_inbox_that_is_deleted_and_made_again_is_found_without_a_restart(hous
         house.drop("a", studies.instance(1, 1))
         house.wait_until_done(studies=1)
         shutil.rmtree(house.inbox)
-        wait_until(lambda: "inbox" in (house.line()["fault"] or ""), "the fault is shown", seconds=45)
+        house.wait_for_line(lambda line: "inbox" in (line["fault"] or ""), "the fault is shown", seconds=45)
         house.inbox.mkdir()
         house.drop("b", studies.instance(2, 1))
         house.wait_until_done(studies=2)
-        wait_until(lambda: not house.line()["fault"], "the fault is over")
+        house.wait_for_line(lambda line: not line["fault"], "the fault is over")
 
 
 def test_an_inbox_that_is_renamed_away_and_made_again_is_found(house: House) -> None:
@@ -305,7 +307,7 @@ def test_an_inbox_that_is_renamed_away_and_made_again_is_found(house: House) -> 
 def test_an_inbox_that_is_missing_at_the_start_is_a_fault_and_found_when_it_comes(house: House) -> None:
     house.inbox.rmdir()
     with house.service():
-        wait_until(lambda: "inbox" in (house.line()["fault"] or ""), "the fault is shown")
+        house.wait_for_line(lambda line: "inbox" in (line["fault"] or ""), "the fault is shown")
         assert house.line()["faults"]
         house.drop("a", studies.instance(1, 1))
         house.wait_until_done(studies=1)

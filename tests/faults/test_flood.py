@@ -80,7 +80,7 @@ def test_a_flood_from_four_writers_loses_events_and_no_file(
         drop_by_four(house, files)
         service.process.send_signal(signal.SIGCONT)
         if how == "stopped":
-            wait_until(lambda: house.line()["events_lost"], "the lost events are noticed")
+            house.wait_for_line(lambda line: line["events_lost"], "the lost events are noticed")
         foreign = {name for name in files if name.endswith(".part")}
         wait_until(lambda: not left(house, foreign), "all has gone its way", seconds=1200)
         wait_until(lambda: not house.unfinished(), "nothing is left to do", seconds=60)

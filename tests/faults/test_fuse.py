@@ -43,7 +43,7 @@ def test_what_is_written_behind_a_mount_is_found_and_comes_out_once_and_whole(
         del dropped[os.fsdecode(b"deep/M\xfcller")]
     slow, cut_off = image(2, 1, side=SIDE), image(3, 1, side=SIDE)
     with mount_of(kind, behind, house.inbox, tmp_path / "own"), house.service():
-        wait_until(lambda: house.line()["watch"] == "polling", "it is polled")
+        house.wait_for_line(lambda line: line["watch"] == "polling", "it is polled")
         (behind / "deep").mkdir()
         for name, content in dropped.items():
             (behind / name).write_bytes(content)
@@ -76,7 +76,7 @@ def test_a_mount_that_dies_is_a_fault_and_what_lies_there_comes_out_when_it_is_b
             (behind / "a").write_bytes(dropped["a"])
             wait_until(lambda: len(house.delivered()) == 1, "the first is out")
             (behind / "b").write_bytes(dropped["b"])
-        wait_until(lambda: house.line()["fault"], "the fault is shown")
+        house.wait_for_line(lambda line: line["fault"], "the fault is shown")
         (behind / "c").write_bytes(dropped["c"])
         time.sleep(5)
         with mount_of(kind, behind, house.inbox, tmp_path / "second"):

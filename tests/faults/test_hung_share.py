@@ -28,11 +28,11 @@ def two_projects(root: Path) -> tuple[House, Path, Path]:
 def others_go_on(house: House) -> None:
     house.drop("h", image(100, 1), project="heart")
     wait_until(lambda: tree(house.root / "heart" / "archive"), "the other project goes on")
-    wait_until(lambda: "does not answer" in str(house.line()["fault"]), "the fault is shown")
+    house.wait_for_line(lambda line: "does not answer" in str(line["fault"]), "the fault is shown")
 
 
 def all_is_well_again(house: House, service: Service, instances: int) -> None:
-    wait_until(lambda: not house.line()["fault"], "the fault is over", seconds=60)
+    house.wait_for_line(lambda line: not line["fault"], "the fault is over", seconds=60)
     wait_until(lambda: len(house.delivered()) == instances and not house.unfinished(), "all is out", seconds=60)
     assert service.said().count("does not answer") == service.said().count("the fault is over") == 1
 
@@ -95,7 +95,7 @@ def test_what_a_person_asks_for_meanwhile_is_answered_and_holds_up_nobody(
             assert house.command("reload").returncode == 0
             house.drop("i", image(100, 2), project="heart")
             wait_until(lambda: len(list((house.root / "heart" / "archive").rglob("i"))) == 1, "others go on")
-        wait_until(lambda: not house.line()["fault"], "the fault is over", seconds=60)
+        house.wait_for_line(lambda line: not line["fault"], "the fault is over", seconds=60)
         (house.inbox / "a").write_bytes(image(1, 1))
         wait_until(lambda: len(house.delivered()) == 1, "it works again", seconds=60)
         assert house.command("quarantine", "retry", "1").returncode == 0

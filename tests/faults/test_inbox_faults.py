@@ -102,7 +102,7 @@ def test_what_cannot_be_looked_at_is_one_fault_however_much_it_becomes(house: Ho
             assert "cannot be looked at" in house.line()["fault"]
         for number in range(1, 4):
             (house.inbox / f"closed{number}").rmdir()
-        wait_until(lambda: not house.line()["fault"], "the fault is over", seconds=70)
+        house.wait_for_line(lambda line: not line["fault"], "the fault is over", seconds=70)
         assert service.said().count("cannot be looked at") == 1
     report("folders in an inbox that may not be entered", fired=3)
 

@@ -135,7 +135,7 @@ def test_a_file_that_is_overwritten_before_and_after_it_was_delivered_comes_out_
     first, second, third = image(1, 1), image(1, 2), image(1, 3)
     with house.service():
         server.done(f"lcd {written(tmp_path / 'one', 'a.dcm', first).parent}", "put a.dcm")
-        wait_until(lambda: house.line()["studies_arriving"], "it has settled, and waits for its Study")
+        house.wait_for_line(lambda line: line["studies_arriving"], "it has settled, and waits for its Study")
         server.done(f"lcd {written(tmp_path / 'two', 'a.dcm', second).parent}", "put a.dcm")
         house.wait_until_done(studies=1)
         server.done(f"lcd {written(tmp_path / 'three', 'a.dcm', third).parent}", "put a.dcm")

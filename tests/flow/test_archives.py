@@ -122,7 +122,7 @@ def test_the_archive_stays_until_every_study_in_it_has_left(house: House) -> Non
     house.configure(study_settle="40s")
     with house.service():
         house.drop("disc.zip", PACKED["disc.zip"])
-        wait_until(lambda: len(house.line()["studies_arriving"]) == 2, "both Studies are gathered")
+        house.wait_for_line(lambda line: len(line["studies_arriving"]) == 2, "both Studies are gathered")
         assert (house.inbox / "disc.zip").read_bytes() == PACKED["disc.zip"]
         house.drop("DONE", b"")
         wait_until(lambda: not tree(house.inbox), "all has gone its way")
@@ -167,7 +167,7 @@ def test_an_archive_that_a_person_takes_back_leaves_nothing_behind(house: House)
     house.configure(study_settle="40s", watch="polling")
     with house.service():
         archive = house.drop("disc.zip", PACKED["disc.zip"])
-        wait_until(lambda: len(house.line()["studies_arriving"]) == 2, "both Studies are gathered")
+        house.wait_for_line(lambda line: len(line["studies_arriving"]) == 2, "both Studies are gathered")
         archive.unlink()
         wait_until(lambda: not list(house.inbox.iterdir()), "the spool is swept")
     assert not house.delivered()
@@ -177,7 +177,7 @@ def test_a_spool_that_somebody_removed_is_made_again(house: House) -> None:
     house.configure(study_settle="40s", watch="polling")
     with house.service():
         house.drop("disc.zip", PACKED["disc.zip"])
-        wait_until(lambda: len(house.line()["studies_arriving"]) == 2, "both Studies are gathered")
+        house.wait_for_line(lambda line: len(line["studies_arriving"]) == 2, "both Studies are gathered")
         [before] = (house.inbox / ".coatcheck").iterdir()
         made = before.stat().st_ino
         before.rename(house.root / "taken")
@@ -192,7 +192,7 @@ def test_an_archive_that_somebody_emptied_is_unpacked_again_before_it_goes(house
     house.configure(study_settle="40s", watch="polling", originals="delete")
     with house.service():
         house.drop("disc.zip", PACKED["disc.zip"])
-        wait_until(lambda: len(house.line()["studies_arriving"]) == 2, "both Studies are gathered")
+        house.wait_for_line(lambda line: len(line["studies_arriving"]) == 2, "both Studies are gathered")
         for name in ("IM1", "IM2", "IM3"):
             next((house.inbox / ".coatcheck").rglob(name)).unlink()
         wait_until(lambda: len(tree(house.inbox / ".coatcheck")) == 3, "it is unpacked again")

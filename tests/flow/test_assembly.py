@@ -279,7 +279,9 @@ def test_a_study_waits_for_study_settle_and_the_status_tells(house: House) -> No
     with house.service():
         house.drop("a", studies.instance(1, 1))
         house.drop("b", studies.instance(1, 2))
-        wait_until(lambda: [one["instances"] for one in house.line()["studies_arriving"]] == [2], "two have arrived")
+        house.wait_for_line(
+            lambda line: [one["instances"] for one in line["studies_arriving"]] == [2], "two have arrived"
+        )
         [study] = house.line()["studies_arriving"]
         assert 0 < study["due_in_seconds"] <= 40
         assert not house.folders()

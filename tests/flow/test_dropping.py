@@ -25,7 +25,7 @@ def test_a_marker_releases_the_studies_of_its_folder_at_once_and_no_others(house
 
         wait_until(lambda: len(house.folders()) == 2 and not tree(house.inbox / "mine"), "both are delivered")
 
-        wait_until(lambda: len(house.line()["studies_arriving"]) == 1, "the other one waits on")
+        house.wait_for_line(lambda line: len(line["studies_arriving"]) == 1, "the other one waits on")
         assert list(tree(house.inbox)) == ["other/3"]
     assert house.kept().pop("done/mine/Done.txt") == b""
     assert not house.refusals()

@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_read_is_a_fault_of_the_inbox(house: House) -> N
     try:
         said = house.deliver(expect=1)
         with house.service():
-            wait_until(lambda: house.line()["fault"], "the fault is in the status")
+            house.wait_for_line(lambda line: line["fault"], "the fault is in the status")
             assert "folders or files in it cannot be looked at" in house.line()["fault"]
             assert house.said()["projects"]["lung"]["waiting_files"] == 0
     finally:
@@ -206,14 +206,14 @@ def test_an_original_that_cannot_be_moved_holds_up_no_other_study_before_and_aft
     try:
         with house.service():
             wait_until(lambda: len(house.folders()) == 1, "the Study is out")
-            wait_until(lambda: house.line()["fault"], "the fault is in the status")
+            house.wait_for_line(lambda line: line["fault"], "the fault is in the status")
             house.drop("b", studies.instance(2, 1))
             house.drop("c", studies.instance(1, 2))
             wait_until(lambda: len(house.folders()) == 3, "others go on, also of this Study", seconds=8)
         with house.service():
             house.drop("d", studies.instance(3, 1))
             wait_until(lambda: len(house.folders()) == 4, "others go on after a restart", seconds=8)
-            wait_until(lambda: "EACCES" in (house.line()["fault"] or ""), "the fault is in the status")
+            house.wait_for_line(lambda line: "EACCES" in (line["fault"] or ""), "the fault is in the status")
         house.drop("e", studies.instance(4, 1))
         said = house.deliver(expect=1)
     finally:

@@ -129,11 +129,11 @@ def test_a_missing_archive_is_a_fault_and_the_original_stays_until_it_is_mended(
     house.drop("a", studies.instance(1, 1))
     house.archive.rmdir()
     with house.service():
-        wait_until(lambda: house.line()["fault"], "the fault is shown")
+        house.wait_for_line(lambda line: line["fault"], "the fault is shown")
         assert len(tree(house.inbox)) == 1
         house.archive.mkdir()
         house.wait_until_done(studies=1)
-        wait_until(lambda: not house.line()["fault"], "the fault is over")
+        house.wait_for_line(lambda line: not line["fault"], "the fault is over")
     assert len(house.kept()) == 1
     assert len(house.delivered()) == 1
 
