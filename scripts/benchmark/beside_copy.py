@@ -96,7 +96,7 @@ def touch_memory(files: Path) -> None:
 
 
 def _large(wanted: Wanted, files: Path) -> Row:
-    """The one large file beside plain ``cp``, dropped where a service runs already; and what memory that takes."""
+    """The one large file, dropped where a service runs, beside plain ``cp`` and a durable one; and its memory."""
     above: list[float] = []
 
     def served() -> Used:
@@ -104,9 +104,16 @@ def _large(wanted: Wanted, files: Path) -> Row:
         above.append(more)
         return used
 
-    rounds = interleaved({"copy": partial(copy, wanted.work, files, durable=False), "run": served}, wanted.rounds)
+    plain = partial(copy, wanted.work, files, durable=False)
+    ways: dict[str, Callable[[], Used]] = {"copy": plain, "durable": partial(copy, wanted.work, files), "run": served}
+    rounds = interleaved(ways, wanted.rounds)
+    durable = rounds.pop("durable")
     served_row = told(rounds, count(files))
-    return {"served": {key: served_row[key] for key in ("ratio", "copy_wall", "wall")}, "above_idle": spread(above)}
+    return {
+        "served": {key: served_row[key] for key in ("ratio", "copy_wall", "wall")},
+        "beside_durable": told(rounds | {"copy": durable}, count(files))["ratio"],
+        "above_idle": spread(above),
+    }
 
 
 def _dropped(wanted: Wanted, files: Path) -> tuple[Used, float]:

@@ -25,6 +25,7 @@ def _beside(row: Row) -> Iterator[str]:
     yield f"memory MiB: {row['pss']:.0f} in all (PSS), {row['largest']:.0f} in the largest process"
     if "served" in row:
         yield f"beside plain cp, dropped where the service runs: ratio {span(row['served']['ratio'])}"
+        yield f"beside cp and sync -f: ratio {span(row['beside_durable'])}"
         yield f"MiB above the idle service: {span(row['above_idle'], 1)}"
 
 

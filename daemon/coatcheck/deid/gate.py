@@ -195,7 +195,8 @@ class _Walk:
         clean, noted = part.memo, self._noted
         if clean is None or clean.before != noted.sop_class or not clean.shifted <= self._written:
             clean = self._searched(part, encoding, charset, path)
-        noted.take(clean.references, clean.after)
+        if clean.references or clean.after != noted.sop_class:
+            noted.take(clean.references, clean.after)
         return clean.charset
 
     def _searched(self, part: Part[Clean], encoding: Encoding, charset: tuple[str, ...], path: Path) -> Clean:
