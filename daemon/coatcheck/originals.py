@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import count
+from functools import partial
 from pathlib import Path
 
 from coatcheck.errors import CoatcheckError, Mistake
@@ -22,11 +22,11 @@ from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import Folders, copy_span, fingerprint, open_folder, open_original
 from coatcheck.folders import Touched, enter, has_name, in_the_way
 from coatcheck.model import Fingerprint
+from coatcheck.resting_names import digest, names, short
 
 _OWN = {Fate.QUARANTINE: 2, Fate.ARCHIVE: 1}  # REASON/TICKET or TICKET; the rest of a destination was dropped
-_NUMBERED = 100  # so many equal names get a number, further ones a digest
-_LONGEST_PATH = 4000  # bytes; no program can open a longer one by its path
-_LONGEST_NAME = 255
+_SIDE_BY_SIDE = 8
+_FEW = 16
 
 Outcome = FateState | OSError | CoatcheckError
 
@@ -64,7 +64,19 @@ class _Original:
 
 
 def carry_out(context: Places, batch: Sequence[PlannedFile]) -> list[Outcome]:
-    """Does what was planned for each file: done, superseded (it is another file now), or what is in its way."""
+    """Does what was planned for each file: done, superseded (it is another file now), or what is in its way.
+
+    Many that are deleted are deleted side by side: where the disk is told to forget them, each would wait for it.
+    """
+    size = -(-len(batch) // _SIDE_BY_SIDE)
+    if size < _FEW or any(planned.fate is not Fate.DELETE for planned in batch):
+        return _in_order(context, batch)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
+        parts = threads.map(partial(_in_order, context), (batch[at : at + size] for at in range(0, len(batch), size)))
+        return [result for part in parts for result in part]
+
+
+def _in_order(context: Places, batch: Sequence[PlannedFile]) -> list[Outcome]:
     touched = Touched()
     results: list[Outcome] = []
     with Folders(context.inbox) as inbox:
@@ -110,9 +122,9 @@ def _is_moved(context: Places, planned: PlannedFile) -> bool:
         return False
     root, own, mark = _root(context, planned.fate), _OWN[planned.fate], planned.fingerprint
     with suppress(FileNotFoundError, NotADirectoryError), open_folder(root) as base:
-        *folders, name = _short(root, base, planned.destination.split("/"), own)
+        *folders, name = short(root, base, planned.destination.split("/"), own)
         with open_folder("/".join(folders) or ".", beneath=base) as target:
-            for candidate in _names(name, mark):
+            for candidate in names(name, mark):
                 if fingerprint(os.stat(candidate, dir_fd=target, follow_symlinks=False))[:2] == mark[:2]:
                     return True  # by device and inode
     return False
@@ -130,7 +142,7 @@ def _move(original: _Original, root: Path, planned: PlannedFile, touched: Touche
     """Moves a file below ``root``. A name that is taken gets a number, unless it holds the same content."""
     own = _OWN[planned.fate]
     with open_folder(root) as base:
-        *folders, name = _short(root, base, planned.destination.split("/"), own)
+        *folders, name = short(root, base, planned.destination.split("/"), own)
         with _way(root, base, folders, own if planned.fate is Fate.QUARANTINE else 0) as target:
             touched.note(target)
             free = _free_name(original, target, name)
@@ -143,30 +155,6 @@ def _move(original: _Original, root: Path, planned: PlannedFile, touched: Touche
                     raise
                 return original.remove() if _copied(original, target, free) else FateState.SUPERSEDED
             return _moved(original, target, free)
-
-
-def _short(root: Path, base: int, parts: Sequence[str], own: int) -> list[str]:
-    """The destination with names and a length that the file system and other programs can bear."""
-    try:
-        longest = os.fpathconf(base, "PC_NAME_MAX")
-    except OSError:
-        longest = _LONGEST_NAME
-    longest = longest if 32 <= longest <= _LONGEST_NAME else _LONGEST_NAME
-    short = [_cut(part, longest) for part in parts]
-    if len(os.fsencode(root.joinpath(*short))) > _LONGEST_PATH:
-        return [*short[:own], f"shortened~{_digest(*parts)}", short[-1]]
-    return short
-
-
-def _cut(name: str, longest: int) -> str:
-    """A name within so many bytes; one that was cut ends with a digest of the whole."""
-    if len(os.fsencode(name)) <= longest:
-        return name
-    return _behind(name, f"~{_digest(name)}", longest)
-
-
-def _digest(*texts: object) -> str:
-    return sha256("/".join(map(str, texts)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @contextmanager
@@ -194,7 +182,7 @@ def _enter_own(root: Path, parent: int, folders: Sequence[str]) -> int:
 
 
 def _enter_free(parent: int, folder: str) -> int:
-    for name in _names(folder, ""):
+    for name in names(folder, ""):
         with suppress(NotADirectoryError):
             return enter(parent, name, make=True)
     raise AssertionError  # names never end
@@ -202,29 +190,13 @@ def _enter_free(parent: int, folder: str) -> int:
 
 def _free_name(original: _Original, target: int, name: str) -> str | None:
     """A name that nothing has yet, or None where the very content is there already."""
-    for candidate in _names(name, original.mark):
+    for candidate in names(name, original.mark):
         if not has_name(target, candidate):
             return candidate
         if _same_content(original, target, candidate):
             _keep(target, candidate)
             return None
     raise AssertionError  # names never end
-
-
-def _names(name: str, mark: object) -> Iterator[str]:
-    """The name, then the name with a number, then with a digest of ``mark`` that hardly anything else has."""
-    yield name
-    for number in range(2, _NUMBERED):
-        yield _behind(name, f"~{number}")
-    rare = f"~{_digest(name, mark)}"
-    yield _behind(name, rare)
-    for number in count(2):
-        yield _behind(name, f"{rare}~{number}")
-
-
-def _behind(name: str, suffix: str, longest: int = _LONGEST_NAME) -> str:
-    """The name with something behind it, within the bytes that a file system allows."""
-    return os.fsdecode(os.fsencode(name)[: longest - len(suffix)]) + suffix
 
 
 def _same_content(original: _Original, folder: int, name: str) -> bool:
@@ -263,7 +235,7 @@ def _copied(original: _Original, target: int, free: str) -> bool:
         _make_again(original, target, free, status)
         os.fsync(target)
         return True
-    temporary = f".coatcheck-{_digest(free)}.tmp"  # the same at every attempt, so that none is left
+    temporary = f".coatcheck-{digest(free)}.tmp"  # the same at every attempt, so that none is left
     with suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=target)
     with open_original(original.parent, original.name) as source:

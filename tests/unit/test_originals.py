@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck import originals
+from coatcheck import originals, resting_names
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import copy_span, fingerprint
 from coatcheck.originals import Places, carry_out
+from coatcheck.resting_names import cut
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_one_file_that_cannot_be_moved_does_not_hold_up_the_batch(
 def test_sockets_and_files_of_one_name_are_kept_side_by_side_however_many(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(originals, "_NUMBERED", 3)
+    monkeypatch.setattr(resting_names, "_NUMBERED", 3)
     for _ in range(6):
         with socket.socket(socket.AF_UNIX) as one:
             one.bind(os.fspath(places.inbox / "x"))
@@ -162,8 +163,26 @@ def test_a_path_that_no_program_could_open_is_shortened_and_its_like_is_not_conf
 
 
 def test_a_name_that_is_too_long_for_the_file_system_ends_with_a_digest() -> None:
-    short = originals._cut("n" * 200, 143)
+    short = cut("n" * 200, 143)
 
     assert len(short) == 143
-    assert short != originals._cut("n" * 201, 143)
-    assert originals._cut("n" * 143, 143) == "n" * 143
+    assert short != cut("n" * 201, 143)
+    assert cut("n" * 143, 143) == "n" * 143
+
+
+def test_of_many_that_are_deleted_side_by_side_each_is_judged_alone(places: Places) -> None:
+    for number in range(300):
+        path = places.inbox / f"{number % 3}" / f"{number}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"old")
+    plans = [planned(places, f"{number % 3}/{number}", "", Fate.DELETE) for number in range(300)]
+    (places.inbox / "1/4").write_bytes(b"corrected")
+    (places.inbox / "2/5").unlink()
+    (places.inbox / "0/300").write_bytes(b"of somebody else")
+
+    results = carry_out(places, plans)
+
+    assert [number for number, result in enumerate(results) if result is not FateState.DONE] == [4]
+    assert results[4] is FateState.SUPERSEDED
+    left = sorted(os.fspath(path.relative_to(places.inbox)) for path in places.inbox.glob("*/*"))
+    assert left == ["0/300", "1/4"]

@@ -7,13 +7,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
+from os.path import commonprefix
 from typing import NamedTuple
 
 # Letters that no decomposition takes apart.
 _BASES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "œ": "oe", "æ": "ae", "ħ": "h"})
 _DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+(?![\u0300-\U0010ffff])")  # without a letter that a mark may join
-_GREEDY_DEPTH = 12  # letters; what is alike in more of them is written out
+_GREEDY_DEPTH = 12  # forks; what is alike behind more of them is written out
 _CLUSTER_MAX = 64  # a letter with its marks; Unicode sorts marks in a time that is the square of their number
 
 
@@ -124,13 +125,19 @@ def one_of(texts: Iterable[str], between: str = "") -> str:
 
 
 def _branches(texts: list[str], between: str, depth: int) -> str:
-    if depth == _GREEDY_DEPTH or len(texts) == 1:
-        return "|".join(between.join(map(re.escape, text)) for text in sorted(texts, key=len, reverse=True))
+    """The same for sorted texts. Letters of which only one can follow stand side by side: it is compiled each time."""
+    if depth == _GREEDY_DEPTH:
+        return "|".join(_spelled(text, between) for text in sorted(texts, key=len, reverse=True))
     found = []
-    for first, group in groupby(texts, key=lambda text: text[0]):
-        rests = [text[1:] for text in group]
-        ends = "" in rests
-        rests = [rest for rest in rests if rest]
-        more = f"(?:{between}(?:{_branches(rests, between, depth + 1)}))" if rests else ""
-        found.append(re.escape(first) + more + ("?" if ends and more else ""))
+    for _, group in groupby(texts, key=lambda text: text[0]):
+        alike = list(group)
+        shared = commonprefix((alike[0], alike[-1]))  # noqa: RUF071  # of sorted ones, that of all
+        rests = [text[len(shared) :] for text in alike if len(text) > len(shared)]
+        more = f"(?:{_branches(rests, between, depth + 1)})" if rests else ""
+        more = f"(?:{between}{more})" if more and between else more
+        found.append(_spelled(shared, between) + more + ("?" if more and len(rests) < len(alike) else ""))
     return "|".join(found)
+
+
+def _spelled(text: str, between: str) -> str:
+    return between.join(map(re.escape, text))

@@ -94,7 +94,7 @@ class Gate:
         Raises Refused as too-large where a deflated stream holds more than can be searched.
         """
         walk = _Walk(self, window, written, permits)
-        walk.meta(132, start, self._meta)
+        walk.item(132, start, EXPLICIT_LITTLE, (), (), self._meta)  # the File Meta Information
         walk.top(start, encoding, self._repeats.of(kind))
         return tuple(walk.references)[:MOST]
 
@@ -171,11 +171,6 @@ class _Walk:
         self._noted = Noted()
         self.references: Iterable[str] = ()
 
-    def meta(self, begin: int, end: int, repeats: Repeats[Clean]) -> None:
-        """The File Meta Information."""
-        for part in repeats.walk(self._window, begin, EXPLICIT_LITTLE, self._ends, end):
-            self._part(part, EXPLICIT_LITTLE, (), (), repeats)
-
     def top(self, start: int, encoding: Encoding, repeats: Repeats[Clean]) -> None:
         """The top level. A run of elements that was found clean, as a whole, in another file is so in this one."""
         charset: tuple[str, ...] = ()
@@ -213,7 +208,7 @@ class _Walk:
     def data_set(
         self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: Path, depth: int
     ) -> None:
-        """A Data Set of an item, or the File Meta Information."""
+        """An item's Data Set."""
         for found in elements(self._window, begin, end, encoding, self._ends, depth):
             charset = self._element(found, encoding, charset, path, depth)
 
@@ -272,12 +267,12 @@ class _Walk:
             if known is None:
                 self.data_set(begin, end, inside, charset, place, depth)
             else:
-                self._item(begin, end, inside, charset, place, known)
+                self.item(begin, end, inside, charset, place, known)
 
-    def _item(
+    def item(
         self, begin: int, end: int, encoding: Encoding, charset: tuple[str, ...], path: Path, repeats: Repeats[Clean]
     ) -> None:
-        """An item's Data Set, of which much may repeat."""
+        """A Data Set with a known end, of which much may repeat."""
         for part in repeats.walk(self._window, begin, encoding, self._ends, end):
             charset = self._part(part, encoding, charset, path, repeats)
 

@@ -53,12 +53,14 @@ class Patterns:
         self.years: set[str] = set()  # one of them is in each spelling of a date
         self.days: set[datetime.date] = set()
         # Of a date and time only the day is searched, and a multi-frame Instance may have thousands on one day.
-        for kind, text in sorted({(kind, text[:10] if kind == "date" else text) for kind, text in identity}):
+        named = {(kind, text[:10] if kind == "date" else text) for kind, text in identity if kind != "uid"}
+        for kind, text in sorted(named):
             self._learn(kind, text)
+        self.uids = {text: kind for kind, text in identity if kind == "uid"} | self.uids  # there are thousands
         self._compile()
 
     def _learn(self, kind: str, text: str) -> None:
-        if kind == "uid" or (kind == "device" and _UID_TEXT.fullmatch(text)):
+        if kind == "device" and _UID_TEXT.fullmatch(text):
             self.uids.setdefault(text, kind)
         elif kind == "date":
             spelled = date_spellings(text)
