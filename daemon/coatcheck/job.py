@@ -132,10 +132,9 @@ class StudyJob:
     def _begin(self) -> None:
         bench = self._bench
         staging, secret = outbox.results_folder(self._staging), bench.key.pseudonym_secret
-        inbox, profile, allowed = self._source, bench.profile, bench.project.pixel_risk == "allow"
-        context = worker.Work(inbox=inbox, staging=staging, profile=profile, secret=secret, job=self._job)
-        instances, earlier = self._study.instances, self._earlier.of
-        self._workload = Workload(bench.pool, context, instances, pixel_risk=allowed, earlier=earlier)
+        allowed, earlier = bench.project.pixel_risk == "allow", self._earlier.of
+        context = worker.Work(inbox=self._source, staging=staging, profile=bench.profile, secret=secret, job=self._job)
+        self._workload = Workload(bench.pool, context, self._study.instances, pixel_risk=allowed, earlier=earlier)
         self.results = self._workload.results
 
     def _work(self) -> Phase:
@@ -191,7 +190,8 @@ class StudyJob:
             raise
         if sealed:
             return Phase.RECORDING if self._whole else self._repeat()
-        self._record_mappings()  # while a worker waits for the disk
+        if self.results.uids:  # once, while a worker waits for the disk
+            self._record_mappings()
         return Phase.SEALING
 
     def _sealed(self, items: Sequence[Any], results: list[Any]) -> Again | None:
