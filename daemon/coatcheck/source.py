@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Self
 
 from coatcheck.deid.elements import Window
 from coatcheck.deid.part10 import Head, inflate, read_head
@@ -23,28 +22,20 @@ class Changed(Exception):
     """The original is not (any more) the file that settled."""
 
 
-class Originals:
+class Originals(Folders):
     """The originals of one inbox, opened one by one. Files on ``device_here``, where all writers are on this machine,
     must not be open for writing.
     """
 
     def __init__(self, inbox: Path, device_here: int | None = None) -> None:
-        self._folders = Folders(inbox)
+        super().__init__(inbox)
         self._device_here = device_here
-
-    def __enter__(self) -> Self:
-        """Nothing is open yet."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Closes the folders."""
-        self._folders.__exit__()
 
     @contextmanager
     def open(self, arrival: Arrival) -> Iterator[int]:
         """The original; checked to be the file that settled, before and after it is used."""
         try:
-            fd, status = open_regular(*self._folders.holding(arrival.path))
+            fd, status = open_regular(*self.holding(arrival.path))
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise Refused(Reason.NOT_A_FILE) from None
@@ -74,7 +65,7 @@ def original(inbox: Path, arrival: Arrival, device_here: int | None = None) -> I
 
 
 def windowed(fd: int, size: int | None = None) -> Window:
-    """A file's bytes for the walker, so many of them. Raises Changed where they cannot be read."""
+    """A file's bytes for the walker: the first ``size`` or all. Raises Changed where they cannot be read."""
 
     def read(offset: int, length: int) -> bytes:
         try:

@@ -61,7 +61,7 @@ _DEVICE_UIDS = frozenset({b"121012", b"121198"})  # Device Observer UID, Device 
 
 
 class FactReader:
-    """Reads the facts of one file. ``known`` may be shared by the files of a batch."""
+    """Reads the facts of one file. ``known`` may be shared by many files."""
 
     def __init__(self, window: Window, head: Head, known: Known | None = None) -> None:
         self._window = window
