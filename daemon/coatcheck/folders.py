@@ -15,7 +15,7 @@ from coatcheck.files import open_folder
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_OPEN = 64
 _MOST_NAMES = 10_000
-_LONGEST_NAME = 255  # bytes
+LONGEST_NAME = 255  # bytes
 
 
 def enter(parent: int, name: str, *, make: bool = False, mode: int = 0o777) -> int:
@@ -82,8 +82,12 @@ def numbered(name: str) -> Iterator[str]:
     """The name, then the name with a number: what to try in turn where another file or folder may have it."""
     yield name
     for number in range(2, _MOST_NAMES):
-        suffix = f"~{number}"
-        yield os.fsdecode(os.fsencode(name)[: _LONGEST_NAME - len(suffix)]) + suffix
+        yield behind(name, f"~{number}")
+
+
+def behind(name: str, suffix: str, longest: int = LONGEST_NAME) -> str:
+    """The name with something behind it, within the bytes that a file system allows."""
+    return os.fsdecode(os.fsencode(name)[: longest - len(suffix)]) + suffix
 
 
 def in_the_way(path: Path) -> CoatcheckError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
+
+from coatcheck.folders import LONGEST_NAME, behind, numbered
 
 _NUMBERED = 100  # so many equal names get a number, further ones a digest
 _LONGEST_PATH = 4000  # bytes; no program can open a longer one by its path
-_LONGEST_NAME = 255
 
 
 def short(root: Path, base: int, parts: Sequence[str], own: int) -> list[str]:
@@ -18,8 +19,8 @@ def short(root: Path, base: int, parts: Sequence[str], own: int) -> list[str]:
     try:
         longest = os.fpathconf(base, "PC_NAME_MAX")
     except OSError:
-        longest = _LONGEST_NAME
-    longest = longest if 32 <= longest <= _LONGEST_NAME else _LONGEST_NAME
+        longest = LONGEST_NAME
+    longest = longest if 32 <= longest <= LONGEST_NAME else LONGEST_NAME
     fitting = [cut(part, longest) for part in parts]
     if len(os.fsencode(root.joinpath(*fitting))) > _LONGEST_PATH:
         return [*fitting[:own], f"shortened~{digest(*parts)}", fitting[-1]]
@@ -30,7 +31,7 @@ def cut(name: str, longest: int) -> str:
     """A name within so many bytes; one that was cut ends with a digest of the whole."""
     if len(os.fsencode(name)) <= longest:
         return name
-    return _behind(name, f"~{digest(name)}", longest)
+    return behind(name, f"~{digest(name)}", longest)
 
 
 def digest(*texts: object) -> str:
@@ -40,15 +41,8 @@ def digest(*texts: object) -> str:
 
 def names(name: str, mark: object) -> Iterator[str]:
     """The name, then the name with a number, then with a digest of ``mark`` that hardly anything else has."""
-    yield name
-    for number in range(2, _NUMBERED):
-        yield _behind(name, f"~{number}")
+    yield from islice(numbered(name), _NUMBERED - 1)
     rare = f"~{digest(name, mark)}"
-    yield _behind(name, rare)
+    yield behind(name, rare)
     for number in count(2):
-        yield _behind(name, f"{rare}~{number}")
-
-
-def _behind(name: str, suffix: str, longest: int = _LONGEST_NAME) -> str:
-    """The name with something behind it, within the bytes that a file system allows."""
-    return os.fsdecode(os.fsencode(name)[: longest - len(suffix)]) + suffix
+        yield behind(name, f"{rare}~{number}")
