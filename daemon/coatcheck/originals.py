@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.fates import Fate, FateState, PlannedFile
 from coatcheck.files import Folders, copy_span, fingerprint, open_folder, open_original
-from coatcheck.folders import Touched, enter, has_name, in_the_way
+from coatcheck.folders import Touched, enter, follow, has_name, way
 from coatcheck.model import Fingerprint
 from coatcheck.resting_names import digest, names, short
 
@@ -143,45 +143,23 @@ def _move(original: _Original, root: Path, planned: PlannedFile, touched: Touche
     own = _OWN[planned.fate]
     with open_folder(root) as base:
         *folders, name = short(root, base, planned.destination.split("/"), own)
-        with _way(root, base, folders, own if planned.fate is Fate.QUARANTINE else 0) as target:
-            touched.note(target)
-            free = _free_name(original, target, name)
-            if free is None:
-                return original.remove()
-            try:
-                os.rename(original.name, free, src_dir_fd=original.parent, dst_dir_fd=target)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                return original.remove() if _copied(original, target, free) else FateState.SUPERSEDED
-            return _moved(original, target, free)
-
-
-@contextmanager
-def _way(root: Path, base: int, folders: Sequence[str], fixed: int) -> Iterator[int]:
-    """A descriptor of the folder for the file, made if need be.
-
-    A name that something else has already gets a number; not so the first ``fixed`` ones, which the records name.
-    """
-    fd = os.dup(base)
-    try:
-        for number, folder in enumerate(folders):
-            deeper = _enter_free(fd, folder) if number >= fixed else _enter_own(root, fd, folders[: number + 1])
-            os.close(fd)
-            fd = deeper
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _enter_own(root: Path, parent: int, folders: Sequence[str]) -> int:
-    try:
-        return enter(parent, folders[-1], make=True)
-    except NotADirectoryError:
-        raise in_the_way(root.joinpath(*folders)) from None
+    named = own if planned.fate is Fate.QUARANTINE else 0  # of the folders, in the records: these have no other name
+    with way(root, folders[:named], make=True) as base, follow(base, folders[named:], _enter_free) as target:
+        touched.note(target)
+        free = _free_name(original, target, name)
+        if free is None:
+            return original.remove()
+        try:
+            os.rename(original.name, free, src_dir_fd=original.parent, dst_dir_fd=target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return original.remove() if _copied(original, target, free) else FateState.SUPERSEDED
+        return _moved(original, target, free)
 
 
 def _enter_free(parent: int, folder: str) -> int:
+    """The folder for a file, made if need be. A name that something else has already gets a number."""
     for name in names(folder, ""):
         with suppress(NotADirectoryError):
             return enter(parent, name, make=True)
