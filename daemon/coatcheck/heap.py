@@ -17,9 +17,14 @@ def growing() -> Iterator[None]:
     try:
         yield
     finally:
-        keep()
-        gc.set_threshold(_YOUNG)
+        grown()
         gc.enable()
+
+
+def grown() -> None:
+    """All that stays is there. What workers have is in memory that they share, as long as nobody looks through it."""
+    keep()
+    gc.set_threshold(_YOUNG)
 
 
 def keep() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -12,12 +11,10 @@ import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
-from typing import Final
 
+from coatcheck import heap
 from coatcheck.dumps import forbid_core_dumps
 from coatcheck.limits import bind_memory
-
-_GARBAGE: Final = 50_000  # new objects after which a worker looks for cycles: it makes none but with exceptions
 
 
 def begin(workers: int, address_space: int) -> ProcessPoolExecutor:
@@ -53,8 +50,7 @@ def prepare_worker(service: int, address_space: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)  # A worker answers, and says nothing: libraries quote values.
     warnings.simplefilter("ignore")
-    gc.freeze()  # What was imported stays, in memory that all workers share as long as nobody looks through it.
-    gc.set_threshold(_GARBAGE)
+    heap.grown()
     threading.Thread(target=_end_with, args=(service,), daemon=True).start()
     bind_memory(address_space)
     forbid_core_dumps()
