@@ -40,6 +40,7 @@ class Batches:
         self._errand = errand if errand is not None else next(_numbers)
         self._todo: deque[tuple[Function, object, Sequence[Any], Take]] = deque()
         self._ended: deque[tuple[Function, object, Sequence[Any], Take, list[Any]]] = deque()
+        self._left = 0  # items that wait
         self._under_way = 0
         self._weather: OSError | CoatcheckError | None = None
 
@@ -54,7 +55,11 @@ class Batches:
         stride = -(-len(starts) // max(1, workers)) or 1
         for first in range(stride):
             for start in starts[first::stride]:
-                self._todo.append((function, context, items[start : start + size], take))
+                self._put(function, context, items[start : start + size], take)
+
+    def _put(self, function: Function, context: object, items: Sequence[Any], take: Take) -> None:
+        self._todo.append((function, context, items, take))
+        self._left += len(items)
 
     def step(self) -> bool:
         """Goes on as far as it can; True when all is done. Raises weather; call it again later."""
@@ -63,7 +68,7 @@ class Batches:
             again = take(items, results)
             self._ended.popleft()
             if again is not None:
-                self._todo.append((function, context, again.items, take))
+                self._put(function, context, again.items, take)
                 self._weather = again.weather
         if self._weather is not None:
             if not self._under_way:
@@ -76,6 +81,8 @@ class Batches:
 
     def _submit(self, function: Function, context: object, items: Sequence[Any], take: Take) -> None:
         self._under_way += 1
+        left = self._left
+        self._left -= len(items)
 
         def done(results: list[Any]) -> None:
             self._under_way -= 1
@@ -83,7 +90,7 @@ class Batches:
 
         def failed(error: OSError | CoatcheckError) -> None:
             self._under_way -= 1
-            self._todo.append((function, context, items, take))
+            self._put(function, context, items, take)
             self._weather = error
 
-        self._lane.submit(function, context, items, done, failed, errand=self._errand)
+        self._lane.submit(function, context, items, done, failed, errand=self._errand, left=left)

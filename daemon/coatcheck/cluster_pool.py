@@ -21,7 +21,7 @@ from coatcheck.model import Staged
 from coatcheck.parcel import opened
 from coatcheck.pool import Pool, count_workers
 from coatcheck.transform import transform
-from coatcheck.turns import Batch, Function, Turns, Weather, Workshop, weather_of
+from coatcheck.turns import NOBODY, Batch, Function, Turn, Turns, Weather, Workshop, weather_of
 
 if TYPE_CHECKING:
     from coatcheck.cluster import Cluster
@@ -70,7 +70,7 @@ class ClusterPool:
         done: Callable[[list[Any]], None],
         failed: Callable[[Weather], None],
         *,
-        turn: tuple[Hashable, Hashable] = ("", ""),
+        turn: Turn = NOBODY,
     ) -> None:
         """As :meth:`Workshop.submit`."""
         if function not in _AFAR:
@@ -120,7 +120,7 @@ class ClusterPool:
 
     def _awaited(self) -> int:
         """How many batches are out, but for those of silent projects, for which nobody waits."""
-        return sum(not self._queue.stands_still(batch.turn[0]) for batch in self._running.values())
+        return sum(not self._queue.stands_still(batch.turn.project) for batch in self._running.values())
 
     def _start(self) -> None:
         slots = self._cluster.slots

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
-from coatcheck.turns import Function, Weather, Workshop
+from coatcheck.turns import Function, Turn, Weather, Workshop
 
 
 class Lane:
@@ -31,6 +31,7 @@ class Lane:
         failed: Callable[[Weather], None],
         *,
         errand: Hashable = None,
+        left: int = 0,
     ) -> None:
         """As :meth:`Workshop.submit`. Once the lane is closed nothing is called back."""
         self.under_way += 1
@@ -40,7 +41,8 @@ class Lane:
             if not self._closed:
                 call(argument)
 
-        self._pool.submit(function, context, items, partial(end, done), partial(end, failed), turn=(self, errand))
+        turn = Turn(self, errand, left)
+        self._pool.submit(function, context, items, partial(end, done), partial(end, failed), turn=turn)
 
     def stand_still(self) -> None:
         """As :meth:`Workshop.stand_still`, for this project."""

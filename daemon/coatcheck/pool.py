@@ -19,7 +19,7 @@ from coatcheck import parcel, worker_process
 from coatcheck.aside import Aside
 from coatcheck.limits import ADDRESS_SPACE
 from coatcheck.shares import Slow
-from coatcheck.turns import Batch, Function, Running, Turns, Weather, weather_of
+from coatcheck.turns import NOBODY, Batch, Function, Running, Turn, Turns, Weather, weather_of
 from coatcheck.turns import Crashed as Crashed
 
 
@@ -57,11 +57,11 @@ class Pool:
         done: Callable[[list[Any]], None],
         failed: Callable[[Weather], None],
         *,
-        turn: tuple[Hashable, Hashable] = ("", ""),
+        turn: Turn = NOBODY,
     ) -> None:
         """Takes a batch. ``done`` or ``failed`` is called from :meth:`collect`, in the caller's thread.
 
-        ``turn`` tells whose it is, (project, errand): they are served in turn.
+        ``turn`` tells whose it is: they are served in turn.
         """
         batch = Batch(function=function, context=context, items=tuple(items), done=done, failed=failed, turn=turn)
         self._queue.append(batch)
@@ -93,9 +93,9 @@ class Pool:
         comes.
         """
         self._queue.stand_still(project)
-        self._still += [batch for batch in self._suspects if batch.turn[0] is project]
-        self._suspects = deque(batch for batch in self._suspects if batch.turn[0] is not project)
-        if self._executor is not None and any(batch.turn[0] is project for batch in self._running.values()):
+        self._still += [batch for batch in self._suspects if batch.turn.project is project]
+        self._suspects = deque(batch for batch in self._suspects if batch.turn.project is not project)
+        if self._executor is not None and any(batch.turn.project is project for batch in self._running.values()):
             self._aside.put(self._executor, self._running)
             self._executor, self._running, self._begun = None, {}, None
         self._start()
@@ -103,8 +103,8 @@ class Pool:
     def go_on(self, project: Hashable) -> None:
         """Begins work of a project again."""
         self._queue.go_on(project)
-        self._suspects.extend(batch for batch in self._still if batch.turn[0] is project)
-        self._still = [batch for batch in self._still if batch.turn[0] is not project]
+        self._suspects.extend(batch for batch in self._still if batch.turn.project is project)
+        self._still = [batch for batch in self._still if batch.turn.project is not project]
         self._start()
 
     def _ended(self, running: Running) -> bool:
@@ -166,12 +166,12 @@ class Pool:
         project = self._in_turn()
         if project is None or len(self._running) < self._workers:
             return project is not None
-        near = {batch.turn[0] for batch in self._running.values()}
+        near = {batch.turn.project for batch in self._running.values()}
         return len(self._running) == self._workers and project in near
 
     def _in_turn(self) -> Hashable | None:
         """The project whose turn it is among those that may have another worker."""
-        in_hand = Counter(batch.turn[0] for batch in self._running.values())
+        in_hand = Counter(batch.turn.project for batch in self._running.values())
         return self._queue.next(lambda project: in_hand[project] < self._slow.most(project, self._workers))
 
     def _is_up(self) -> bool:
@@ -191,7 +191,7 @@ class Pool:
 
     def _finish(self, batch: Batch, future: Future[Sequence[Any]]) -> bool:
         """Deals with one ended batch; True where its process died."""
-        self._slow.ended(batch.turn[0], batch.began)
+        self._slow.ended(batch.turn.project, batch.began)
         try:
             results = list(future.result())
         except (BrokenProcessPool, CancelledError):
@@ -234,7 +234,7 @@ class Pool:
 
     def _suspect_bystander(self, batch: Batch) -> None:
         batch.alone = True
-        if self._queue.stands_still(batch.turn[0]):
+        if self._queue.stands_still(batch.turn.project):
             self._still.append(batch)
         else:
             self._suspects.append(batch)

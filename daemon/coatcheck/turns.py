@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from coatcheck.errors import CoatcheckError, Mistake
 from coatcheck.shares import Shares
@@ -14,22 +14,34 @@ from coatcheck.shares import Shares
 Weather = OSError | CoatcheckError
 Function = Callable[[Any, Sequence[Any]], Sequence[Any]]
 _CRASHES: Final = 2
+_BEFORE: Final = 7  # files of others that go before one of the errand that waits longest
 
 
 class Crashed:
     """The result of an item that ended its worker process."""
 
 
+class Turn(NamedTuple):
+    """Whose batch it is, and how many files of its errand had not been handed in before it: itself and what follows."""
+
+    project: Hashable
+    errand: Hashable
+    left: int = 0
+
+
+NOBODY: Final = Turn("", "")
+
+
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """Items on their way. ``failed`` gets an error that belongs to no item: weather. ``turn`` is (project, errand)."""
+    """Items on their way. ``failed`` gets an error that belongs to no item: weather."""
 
     function: Function
     context: object
     items: tuple[Any, ...]
     done: Callable[[list[Any]], None]
     failed: Callable[[Weather], None]
-    turn: tuple[Hashable, Hashable]
+    turn: Turn
     results: list[Any] = field(default_factory=list)
     crashes: int = 0
     alone: bool = False
@@ -74,11 +86,11 @@ class Workshop(Protocol):
         done: Callable[[list[Any]], None],
         failed: Callable[[Weather], None],
         *,
-        turn: tuple[Hashable, Hashable] = ("", ""),
+        turn: Turn = NOBODY,
     ) -> None:
         """Takes a batch. ``done`` or ``failed`` is called from :meth:`collect`, in the caller's thread.
 
-        ``turn`` tells whose it is, (project, errand): they are served in turn.
+        ``turn`` tells whose it is: they are served in turn.
         """
 
     @property
@@ -107,13 +119,42 @@ def weather_of(error: Exception) -> Weather:
     return error if isinstance(error, OSError | CoatcheckError) else Mistake.of(error)
 
 
-class Turns:
-    """Batches that wait. Projects have equal shares of the workers, and the errands of one project have too."""
+class _Errands:
+    """What waits of one project. The errand with the least left goes first: a small Study is not held up by large ones,
+    and what is begun is finished, so that a worker need not go from Study to Study. But one file in eight is of the one
+    that waits longest, which so comes to its end however many small ones come.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, dict[Hashable, deque[Batch]]] = {}
+        self._waiting: dict[Hashable, deque[Batch]] = {}
+        self._before = 0  # files since the one that waits longest had its turn
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def append(self, batch: Batch) -> None:
+        """Lets a batch wait behind those of its errand."""
+        self._waiting.setdefault(batch.turn.errand, deque()).append(batch)
+
+    def popleft(self) -> Batch:
+        """The next batch. There must be one."""
+        waiting = self._waiting
+        oldest = errand = next(iter(waiting))
+        if self._before < _BEFORE * len(waiting[oldest][0].items):
+            errand = min(waiting, key=lambda one: waiting[one][0].turn.left)
+        batch = waiting[errand].popleft()
+        self._before = 0 if errand == oldest else self._before + len(batch.items)
+        if not waiting[errand]:
+            del waiting[errand]
+        return batch
+
+
+class Turns:
+    """Batches that wait. Projects have equal shares of the workers."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, _Errands] = {}
         self._projects = Shares()
-        self._errands: dict[Hashable, Shares] = {}
         self._still: set[Hashable] = set()  # projects that get no turn
 
     def __bool__(self) -> bool:
@@ -121,14 +162,11 @@ class Turns:
 
     def append(self, batch: Batch) -> None:
         """Lets a batch wait behind those of its errand."""
-        project, errand = batch.turn
-        errands = self._waiting.setdefault(project, {})
+        project = batch.turn.project
+        errands = self._waiting.setdefault(project, _Errands())
         if not errands and project not in self._still:
             self._projects.join(project)
-        if errand not in errands:
-            errands[errand] = deque()
-            self._errands.setdefault(project, Shares()).join(errand)
-        errands[errand].append(batch)
+        errands.append(batch)
 
     def next(self, allowed: Callable[[Hashable], bool] = lambda project: True) -> Hashable | None:
         """The project whose turn it is among those that are allowed one, or None."""
@@ -137,15 +175,9 @@ class Turns:
     def popleft(self, project: Hashable = None) -> Batch:
         """The next batch of a project; of the one whose turn it is, if none is named."""
         project = project if project is not None else self._projects.first()
-        errands, shares = self._waiting[project], self._errands[project]
-        errand = shares.first()
-        batch = errands[errand].popleft()
-        shares.take(errand, len(batch.items))
+        errands = self._waiting[project]
+        batch = errands.popleft()
         self._projects.take(project, len(batch.items))
-        if errands[errand]:
-            shares.join(errand)
-        else:
-            del errands[errand]
         if errands:
             self._projects.join(project)
         else:
@@ -169,6 +201,6 @@ class Turns:
 
     def clear(self) -> None:
         """Forgets all of them."""
-        for known in (self._waiting, self._errands, self._still):
-            known.clear()
+        self._waiting.clear()
+        self._still.clear()
         self._projects = Shares()

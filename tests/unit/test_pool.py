@@ -42,14 +42,14 @@ def test_projects_take_turns_however_long_the_queue_of_one_is() -> None:
     assert len(order) == 501
 
 
-def test_studies_of_a_project_take_turns_too() -> None:
+def test_of_a_projects_studies_the_one_with_the_least_left_goes_first() -> None:
     pool, order = Pool("inline", 1, lambda: None), list[str]()
     lane = Lane(pool)
     errands = [hand_in(lane, order, study, 3 if study == "a" else 1) for study in ("a", "b", "c")]
 
     work_all(pool, *errands)
 
-    assert order == ["a", "b", "c", "a", "a"]
+    assert order == ["b", "c", "a", "a", "a"]
 
 
 def test_a_few_batches_of_an_errand_are_open_at_a_time_however_many_it_has() -> None:

@@ -1,4 +1,4 @@
-"""Whose turn it is: shares are counted in files, and nobody who wants little waits for one who wants much."""
+"""Whose turn it is: projects share in files, and who has the least left goes before one who has much."""
 
 from __future__ import annotations
 
@@ -7,45 +7,62 @@ from collections.abc import Hashable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.turns import Batch, Turns
+from coatcheck.turns import Batch, Turn, Turns
 
 
-def batch(project: Hashable, errand: Hashable, files: int) -> Batch:
+def batch(project: Hashable, errand: Hashable, files: int, left: int = 0) -> Batch:
+    turn = Turn(project, errand, left or files)
     items = tuple(range(files))
-    return Batch(
-        function=lambda context, items: [], context=None, items=items, done=print, failed=print, turn=(project, errand)
-    )
+    return Batch(function=lambda context, items: [], context=None, items=items, done=print, failed=print, turn=turn)
 
 
 def order(turns: Turns) -> list[Hashable]:
     taken = []
     while turns:
-        taken.append(turns.popleft().turn[1])
+        taken.append(turns.popleft().turn.errand)
     return taken
 
 
 def test_a_study_whose_steps_are_small_is_done_before_the_second_batch_of_a_large_one() -> None:
     turns = Turns()
-    for _ in range(5):
-        turns.append(batch("lung", "large", 64))
+    for left in (320, 256, 192, 128, 64):
+        turns.append(batch("lung", "large", 64, left))
+    assert turns.popleft().turn.errand == "large"
     turns.append(batch("lung", "small", 2))
-    assert turns.popleft().turn[1] == "large"
     for step in (2, 1, 2):  # transformed, sealed, disposed of: each is handed in when the one before has ended
-        assert turns.popleft().turn[1] == "small"
+        assert turns.popleft().turn.errand == "small"
         turns.append(batch("lung", "small", step))
-    assert turns.popleft().turn[1] == "small"
+    assert turns.popleft().turn.errand == "small"
     assert order(turns) == ["large"] * 4
+
+
+def test_of_equal_studies_the_one_that_is_begun_is_finished() -> None:
+    turns = Turns()
+    for errand in ("first", "second", "third"):
+        for left in (128, 64):
+            turns.append(batch("lung", errand, 64, left))
+    assert order(turns) == ["first", "first", "second", "second", "third", "third"]
+
+
+def test_a_large_study_comes_to_its_end_however_many_small_ones_come() -> None:
+    turns, taken = Turns(), list[Hashable]()
+    for left in (192, 128, 64):
+        turns.append(batch("lung", "large", 64, left))
+    for number in range(45):
+        turns.append(batch("lung", number, 32))
+        taken.append(turns.popleft().turn.errand)
+    assert [place for place, errand in enumerate(taken) if errand == "large"] == [14, 29, 44]
 
 
 def test_who_comes_later_begins_where_the_others_are_and_saves_up_no_turns() -> None:
     turns = Turns()
     for _ in range(10):
-        turns.append(batch("lung", "early", 10))
+        turns.append(batch("early", "study", 10))
     for _ in range(5):
         turns.popleft()
     for _ in range(5):
-        turns.append(batch("lung", "late", 10))
-    assert order(turns)[:4] == ["late", "early", "late", "early"]
+        turns.append(batch("late", "study", 10))
+    assert [turns.popleft().turn.project for _ in range(4)] == ["late", "early", "late", "early"]
 
 
 def test_projects_have_equal_shares_of_files_not_of_batches() -> None:
@@ -82,5 +99,5 @@ def test_every_batch_gets_its_turn_and_those_of_an_errand_in_their_order(handed:
     found = dict[Hashable, list[int]]()
     while turns:
         one = turns.popleft()
-        found.setdefault(one.turn, []).append(len(one.items))
+        found.setdefault(one.turn[:2], []).append(len(one.items))
     assert found == expected
