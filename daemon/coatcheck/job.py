@@ -49,15 +49,6 @@ class StudyJob:
         self._bench = bench
         self.study = self._study = study
         self._identity = identity
-        self._steps: dict[Phase, Callable[[], Phase]] = {
-            Phase.OPENING: self._open,
-            Phase.WORKING: self._work,
-            Phase.SEALING: self._seal,
-            Phase.RECORDING: self._record,
-            Phase.RELEASING: self._release,
-            Phase.REFUSING: self._refuse,
-            Phase.DISPOSING: self._dispose,
-        }
         self.phase = Phase.OPENING
         self.reached = 0  # the furthest phase: what goes back is no further than before
         self._planned: Sequence[PlannedFile] = ()
@@ -80,8 +71,17 @@ class StudyJob:
 
     def step(self) -> None:
         """Goes on as far as it can. Raises OSError or CoatcheckError for weather."""
+        steps: dict[Phase, Callable[[], Phase]] = {  # not kept: it would keep the job, with all its files, in memory
+            Phase.OPENING: self._open,
+            Phase.WORKING: self._work,
+            Phase.SEALING: self._seal,
+            Phase.RECORDING: self._record,
+            Phase.RELEASING: self._release,
+            Phase.REFUSING: self._refuse,
+            Phase.DISPOSING: self._dispose,
+        }
         while self.phase is not Phase.ENDED:
-            before, self.phase = self.phase, self._steps[self.phase]()
+            before, self.phase = self.phase, steps[self.phase]()
             self.reached = max(self.reached, list(Phase).index(self.phase))
             if self.phase is before:
                 return
