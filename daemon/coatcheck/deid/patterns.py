@@ -225,10 +225,12 @@ def _grown(text: str, match: re.Match[str], signs: frozenset[str]) -> tuple[int,
     return begin, end
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def patterns_of(identity: frozenset[Identity]) -> Patterns:
     """The patterns of one Study, made once: they take some time."""
-    return Patterns(identity)
+    patterns = Patterns(identity)
+    re.purge()  # else Python keeps the last 512 that it compiled: a patient's identity, long after the Study
+    return patterns
 
 
 def _regex(texts: Iterable[str]) -> re.Pattern[str] | None:

@@ -15,7 +15,7 @@ from coatcheck.vault.base import Base
 from coatcheck.vault.rows import Kind
 from coatcheck.vault.sealing import decode, encode, fingerprint
 
-_REMEMBERED = 8192  # pairs; a few MB. The batches of one Study share far fewer UIDs.
+_REMEMBERED = 1024  # pairs, such as those of the patient: the UIDs of a Study are recorded together
 _PAGE = 1000
 
 _ADD = "INSERT INTO mappings (project, kind, key_number, original, replacement, first_seen) VALUES (?, ?, ?, ?, ?, ?)"
