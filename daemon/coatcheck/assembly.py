@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from coatcheck.model import Instance, Study
 from coatcheck.paths import dropped, is_below
+from coatcheck.stack import Stack
+
+_LOOSE: Final = 10_000  # Instances and what identifies patients in them that come before all that waits is packed
 
 
 class Arriving(NamedTuple):
@@ -19,12 +23,14 @@ class Arriving(NamedTuple):
     due_in: float
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Group:
+    study_uid: str
     first: float
     last: float
+    instances: int = 0
     complete: bool = False  # somebody said that nothing more comes
-    instances: dict[str, Instance] = field(default_factory=dict)
+    stack: Stack = field(default_factory=Stack)  # also of Instances that were let go or came again
 
 
 class Assembly:
@@ -39,51 +45,66 @@ class Assembly:
         self._study_settle = study_settle
         self._longest_wait = longest_wait
         self._groups: dict[str, _Group] = {}
-        self._study_of: dict[str, str] = {}
+        self._group_of: dict[str, _Group] = {}  # by path
         self._first: tuple[float, str] | None = None  # who is due first and when, if that is known: it is asked often
+        self._loose = 0  # what came since all was packed
 
-    def add(self, instance: Instance, now: float) -> None:
-        """Take an Instance that came at ``now``. One with a path that is held already takes its place."""
-        path = instance.arrival.path
-        if self._study_of.get(path, instance.study_uid) != instance.study_uid:
-            self.discard(path)
-        group = self._groups.setdefault(instance.study_uid, _Group(first=now, last=now))
+    def add(self, instance: Instance, now: float, path: str = "") -> None:
+        """Take an Instance that came at ``now``. One with a path that is held already takes its place.
+
+        ``path`` is the Instance's, as an object that somebody keeps anyway: thousands may wait.
+        """
+        path, uid = path or instance.arrival.path, instance.study_uid
+        before = self._group_of.get(path)
+        if before is not None:
+            if before.study_uid == uid:
+                before.instances -= 1
+            else:
+                self.discard(path)
+        group = self._groups.get(uid)
+        if group is None:
+            group = self._groups[uid] = _Group(study_uid=uid, first=now, last=now)
         group.last = now
-        group.instances[path] = instance
-        self._changed(instance.study_uid, self._due_at(group))
-        self._study_of[path] = instance.study_uid
+        group.instances += 1
+        self._group_of[path] = group
+        self._changed(group.study_uid, self._due_at(group))
+        group.stack.add(instance)
+        self._loose += 1 + len(instance.own)
+        if self._loose > _LOOSE:
+            self._pack()
 
     def discard(self, path: str) -> None:
         """Let an Instance go whose file changed or vanished. A Study without Instances is gone too."""
-        study_uid = self._study_of.pop(path, None)
-        if study_uid is None:
+        group = self._group_of.pop(path, None)
+        if group is None:
             return
-        group = self._groups[study_uid]
-        del group.instances[path]
+        group.instances -= 1
         if not group.instances:
-            del self._groups[study_uid]
+            del self._groups[group.study_uid]
             self._first = None
 
     def complete(self, folder: str) -> None:
         """Let the Studies that have an Instance in this folder, or below it, be due at once: nothing more comes."""
-        for group in self._groups.values():
-            if not group.complete and any(is_below(dropped(path), folder) for path in group.instances):
+        for path, group in self._group_of.items():
+            if not group.complete and is_below(dropped(path), folder):
                 group.complete = True
                 self._first = None
 
-    def due(self, now: float, *, flush: bool = False) -> list[Study]:
-        """Hand out the Studies that are due at ``now``, or all with ``flush``; the one that was due first leads."""
-        first = self.next_due()
-        if first is None or (first > now and not flush):
-            return []
-        ready = [
-            (self._due_at(group), study_uid)
-            for study_uid, group in self._groups.items()
-            if flush or self._due_at(group) <= now
-        ]
-        ready.sort(key=lambda due_and_uid: due_and_uid[0])
+    def complete_all(self) -> None:
+        """Let all Studies that are held be due at once."""
+        for group in self._groups.values():
+            group.complete = True
         self._first = None
-        return [self._release(study_uid) for _, study_uid in ready]
+
+    def due(self, now: float, fits: Callable[[int], bool] = lambda instances: True) -> list[Study]:
+        """Hand out the Studies that are due at ``now`` and fit, by the number of their Instances; the one that was due
+        first leads.
+        """
+        first = self.next_due()
+        if first is None or first > now:
+            return []
+        due = sorted((self._due_at(group), place, group) for place, group in enumerate(self._groups.values()))
+        return [self._release(group) for when, _, group in due if when <= now and fits(group.instances)]
 
     def next_due(self) -> float | None:
         """Return when the next Study is due, or None if none is held."""
@@ -95,13 +116,16 @@ class Assembly:
     def arriving(self, now: float) -> list[Arriving]:
         """Tell what is held, for status. Study Instance UIDs are identity: they are not for logs."""
         return [
-            Arriving(study_uid, len(group.instances), max(0.0, self._due_at(group) - now))
+            Arriving(study_uid, group.instances, max(0.0, self._due_at(group) - now))
             for study_uid, group in self._groups.items()
         ]
 
     def held(self) -> list[tuple[list[str], float]]:
         """The paths of each Study's Instances, and when it is due."""
-        return [(list(group.instances), self._due_at(group)) for group in self._groups.values()]
+        paths = defaultdict[str, list[str]](list)
+        for path, group in self._group_of.items():
+            paths[group.study_uid].append(path)
+        return [(paths[uid], self._due_at(group)) for uid, group in self._groups.items()]
 
     def snapshot(self, now: float, ticket: Callable[[str], str]) -> list[dict[str, str | int | float]]:
         """What the status says of them: by their tickets, which are no identity."""
@@ -122,9 +146,17 @@ class Assembly:
             return float("-inf")
         return min(group.last + self._study_settle, group.first + self._longest_wait)
 
-    def _release(self, study_uid: str) -> Study:
-        group = self._groups.pop(study_uid)
-        for path in group.instances:
-            del self._study_of[path]
-        instances = sorted(group.instances.values(), key=lambda instance: os.fsencode(instance.arrival.path))
-        return Study(project=instances[0].arrival.project, study_uid=study_uid, instances=tuple(instances))
+    def _release(self, group: _Group) -> Study:
+        del self._groups[group.study_uid]
+        self._first = None
+        came = {one.arrival.path: one for one in group.stack}  # of what came again the last
+        held = [path for path in came if self._group_of.get(path) is group]
+        for path in held:
+            del self._group_of[path]
+        instances = tuple(came[path] for path in sorted(held, key=os.fsencode))
+        return Study(project=instances[0].arrival.project, study_uid=group.study_uid, instances=instances)
+
+    def _pack(self) -> None:
+        for group in self._groups.values():
+            group.stack.pack()
+        self._loose = 0

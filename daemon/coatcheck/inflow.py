@@ -30,11 +30,12 @@ class Inflow:
 
     def take(self, listing: Listing, now: float, held: Collection[str]) -> tuple[list[Arrival], list[Refusal]]:
         """Files that have settled, to be read, and what is no file. ``held`` is in the hands of earlier work."""
-        everything: dict[str, Fingerprint] = {**listing.files, **listing.odd}
-        self.weather.forget_others(everything.keys() | self.spool.files.keys())
-        for path in held:
-            everything.pop(path, None)
-        settled = self._settled(everything, listing, now)
+        places = (listing.files, listing.odd, self.spool.files)
+        self.weather.forget_others(lambda path: any(path in files for files in places))
+        files = listing.files
+        if listing.odd or held:  # else it need not be copied, and may be large
+            files = {path: mark for path, mark in {**files, **listing.odd}.items() if path not in held}
+        settled = self._settled(files, listing, now)
         odd = [Refusal(arrival=one, reason=Reason.NOT_A_FILE) for one in settled if one.path in listing.odd]
         return [one for one in settled if one.path not in listing.odd], odd
 

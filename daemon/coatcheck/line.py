@@ -30,6 +30,7 @@ from coatcheck.spool import Errand
 from coatcheck.weather import Fault, Weather
 
 _SOON: Final = 0.05  # seconds
+_NEVER: Final = float("-inf")  # when nothing is due but what is complete
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
 # What may fail beside the pieces of work:
 _LINE, _OUTBOX, _READING, _LISTING, _GAPS, _ANSWER = "line", "outbox", "reading", "listing", "gaps", "answer"
@@ -52,7 +53,6 @@ class Line:
         self.knock = Knock(bench.project.folders, bench.pool)
         self._clock = clock
         self._once = once
-        self._flush_now = False
         self._news = False  # whether the last listing gave something to do at once
         self._inflow = Inflow(bench)
         self._assembly = Assembly(bench.project.study_settle, bench.project.study_longest_wait)
@@ -80,7 +80,7 @@ class Line:
     def _idle(self, now: float) -> bool:
         """Whether there is nothing to do, so that no folder needs to be touched."""
         due = self._assembly.next_due()
-        released = self._flush_now or (due is not None and due <= now and not self._once)
+        released = due is not None and (due == _NEVER if self._once else due <= now)
         looks = self.inbox.is_due(now, self._inflow.next_due(self.inbox.looked)) or now >= self._noting.due
         return self._recovered and not (self._reader.unread or any(self._pieces) or released or looks or self._news)
 
@@ -89,7 +89,7 @@ class Line:
         self.inbox.glance(now)
         if not self._recovered or now < self._next_look():
             return False
-        self._take(self.inbox.look(now), now)
+        self._take(self.inbox.look(now, self._inflow.settle.taken), now)
         if self.inbox.gaps is None:
             self._inbox_weather.clear(_GAPS)
         else:
@@ -153,7 +153,8 @@ class Line:
             times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
             times.append(max(self._noting.due, self._work_weather.until(_NOTE)))
             due = self._assembly.next_due()
-            times.extend([max(due, now + _SOON)] if due is not None and not self._once else [])
+            soon = due is not None and (due == _NEVER or not self._once) and self._pieces.wants_more
+            times.extend([max(due or 0.0, now + _SOON)] if soon else [])
         return min(times, default=now + 1)
 
     @property
@@ -207,8 +208,10 @@ class Line:
 
     def flush(self) -> bool:
         """Works on every Study that is gathered, without waiting for more of it. False where none is."""
-        self._flush_now = self._gathered
-        return self._flush_now
+        if not self._gathered:
+            return False
+        self._assembly.complete_all()
+        return True
 
     def take(self, job: StudyJob) -> None:
         """Works on a Study that did not come through the inbox."""
@@ -251,11 +254,10 @@ class Line:
         where the oldest of them settled.
         """
         self._sorter.follow_markers(now)
-        horizon = float("-inf") if self._once else self._reader.oldest(now)
+        horizon = _NEVER if self._once else self._reader.oldest(now)
         running = self._pieces.running()
-        for study, identity in self._sorter.gathering.due(horizon, now, running, flush=self._flush_now):
+        for study, identity in self._sorter.gathering.due(horizon, now, running, self._pieces.room()):
             self._pieces.add(StudyJob(self.bench, study, identity))
-        self._flush_now = False
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What the status says of this line while the service runs; see :mod:`coatcheck.status`."""

@@ -18,8 +18,11 @@ from coatcheck.recovery import Repair
 from coatcheck.single import SingleFile
 from coatcheck.spool import Errand
 from coatcheck.weather import Weather
+from coatcheck.workload import BATCH
 
 _STUDIES: Final = 32  # worked on at a time; further ones wait, so that the first are out soon
+_AT_LEAST: Final = 8  # of them begin together
+_PLACES: Final = 4  # batches of larger Studies for each place in the pool, likewise
 _SINGLES: Final = 64  # files without a Study, likewise
 STAGED: Final = 16 << 30
 """Bytes of originals whose results may be in staging at a time, beside the one Study that goes on in any case."""
@@ -51,6 +54,29 @@ class Pieces:
     def jobs(self) -> tuple[StudyJob, ...]:
         """The Studies, those that are begun first."""
         return (*self._begun, *self._fresh)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether Studies may come that are due: a few at a time, for it takes some time to find them."""
+        return not self._fresh and len(self._well()) <= _STUDIES - _AT_LEAST
+
+    def room(self) -> Callable[[int], bool]:
+        """Whether a Study of so many Instances may come beside those that came. One beyond a batch waits where there
+        are many Instances already, those of the largest Study not counted: what cannot begin need not be at hand.
+        """
+        most = _PLACES * BATCH * self._bench.pool.depth
+        sizes = [job.instances for job in self._well()] if self.wants_more else [0] * _STUDIES
+        large = [size for size in sizes if size > BATCH]
+
+        def fits(instances: int) -> bool:
+            if len(sizes) >= _STUDIES or (instances > BATCH and sum(large) - max(large, default=0) >= most):
+                return False
+            sizes.append(instances)
+            if instances > BATCH:
+                large.append(instances)
+            return True
+
+        return fits
 
     def add(self, job: StudyJob) -> None:
         """Takes a Study, which waits until there is room for it."""
@@ -120,9 +146,13 @@ class Pieces:
             self._begun.append(self._fresh.popleft())
         return [*self._repairs, *self._begun, *self._some_singles()]
 
+    def _well(self) -> list[StudyJob]:
+        """Those that are begun and meet no weather."""
+        return [job for job in self._begun if not self._weather.failures(job)]
+
     def _has_room(self, study: StudyJob) -> bool:
         """Whether another Study may begin. One goes on whatever its size, so that a large one comes out too."""
-        well = [job for job in self._begun if not self._weather.failures(job)]
+        well = self._well()
         if len(well) >= _STUDIES:
             return False
         held = sum(self._size[job] for job in self._begun if job.phase in _HOLDING)

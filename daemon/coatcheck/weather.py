@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -63,9 +63,9 @@ class Weather:
             self.clear(piece)
         return achieved
 
-    def forget_others(self, known: Container[Hashable]) -> None:
-        """Lets go of pieces that are not among these: there is nothing left of them to do."""
-        for piece in [piece for piece in self._met if piece not in known]:
+    def forget_others(self, known: Callable[[Hashable], bool]) -> None:
+        """Lets go of pieces that are not known any more: there is nothing left of them to do."""
+        for piece in [piece for piece in self._met if not known(piece)]:
             self.clear(piece)
 
     @property

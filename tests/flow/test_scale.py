@@ -1,8 +1,10 @@
-"""What years of history cost: nothing. Work is counted by SQLite's own steps, never by time."""
+"""What years of history and large inboxes cost: nothing that stays. Work is counted by steps, never by time."""
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+import weakref
 from contextlib import closing
 from pathlib import Path
 
@@ -166,3 +168,43 @@ def test_studies_begin_beside_others_only_where_there_is_room_for_their_results(
     work.pass_time(600, delivered)
     assert (most, largest) == (9, 3)
     work.stop()
+
+
+def test_of_a_large_inbox_only_some_studies_are_at_hand_and_small_ones_go_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path / "house")
+    for study in range(14):
+        for number in range(8 if study < 12 else 1):
+            house.drop(f"{study:02}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
+    monkeypatch.setattr(pieces, "BATCH", 2)
+    work = Clockwork(house)
+    most = pieces._PLACES * 2 * work.pool.depth  # and one more, and the largest, and the small ones
+    at_hand = list[int]()
+
+    def delivered() -> bool:
+        at_hand.append(sum(job.instances for job in work.line._pieces.jobs))
+        return work.ledger.counts("lung").studies >= 2
+
+    work.pass_time(600, delivered)
+    assert work.ledger.counts("lung").instances == {"delivered": 2}
+    work.pass_time(600, lambda: delivered() and not work.line.pending)
+    assert work.ledger.counts("lung").studies == 14
+    assert most < max(at_hand) <= most + 8 + 2
+    work.stop()
+
+
+def test_a_study_that_is_done_leaves_nothing_in_memory(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    house.drop("IM1", studies.instance(1, 1))
+    work = Clockwork(house)
+    gc.disable()  # what is freed at once needs no search for garbage, which is rare in a service
+    try:
+        work.pass_time(600, lambda: bool(work.line._pieces.jobs))
+        [job] = map(weakref.ref, work.line._pieces.jobs)
+        work.pass_time(600, lambda: not work.line.pending)
+        assert work.ledger.counts("lung").studies == 1
+        assert job() is None
+    finally:
+        gc.enable()
+        work.stop()

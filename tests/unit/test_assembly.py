@@ -31,7 +31,8 @@ def test_a_study_is_due_when_no_instance_came_for_the_settle_time() -> None:
     assert study.project == "lung"
     assert study.study_uid == "1.2.3"
     assert [one.arrival.path for one in study.instances] == ["a", "b"]
-    assert assembly.due(1000, flush=True) == []
+    assembly.complete_all()
+    assert assembly.due(1000) == []
     assert assembly.next_due() is None
 
 
@@ -70,10 +71,11 @@ def test_instances_that_come_after_the_release_are_a_study_of_their_own() -> Non
     assert [one.arrival.path for one in second.instances] == ["b"]
 
 
-def test_flush_hands_out_what_is_not_due_yet() -> None:
+def test_what_is_complete_is_due_at_once() -> None:
     assembly = Assembly(60, 3600)
     assembly.add(instance("a"), 0)
-    assert len(assembly.due(0, flush=True)) == 1
+    assembly.complete_all()
+    assert len(assembly.due(0)) == 1
 
 
 def test_instances_are_in_the_order_of_the_bytes_of_their_paths() -> None:
@@ -152,7 +154,8 @@ def test_each_instance_comes_out_once_in_its_own_study_and_never_early(
                 assert now >= last + settle or now >= first[study.study_uid] + longest
                 for path in paths:
                     del held[path]
-    rest = {one.arrival.path: study.study_uid for study in assembly.due(now, flush=True) for one in study.instances}
+    assembly.complete_all()
+    rest = {one.arrival.path: study.study_uid for study in assembly.due(now) for one in study.instances}
     assert rest == {path: uid for path, (uid, _) in held.items()}
     assert assembly.arriving(now) == []
 

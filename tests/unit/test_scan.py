@@ -206,3 +206,13 @@ def test_links_to_empty_folders_are_not_followed_by_the_clean_up(tmp_path: Path)
     (tmp_path / "inbox" / "link").symlink_to(tmp_path / "outside")
     assert prune_empty(tmp_path / "inbox", 0, time.time() + LATER) == 0
     assert (tmp_path / "outside" / "empty").is_dir()
+
+
+def test_a_fingerprint_that_is_known_and_equal_stays_one_object(tmp_path: Path) -> None:
+    for name in ("same", "changed"):
+        (tmp_path / name).write_bytes(b"1")
+    before = scan(tmp_path).files
+    (tmp_path / "changed").write_bytes(b"12")
+    after = scan(tmp_path, known=before).files
+    assert after["same"] is before["same"]
+    assert after["changed"].size == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from coatcheck.errors import InboxFault
 from coatcheck.files import Mount, mount_of
 from coatcheck.intake.folder import EVENT_FILE_SYSTEMS, Doorbell, Mode, Setting, choose_mode
 from coatcheck.intake.scan import FolderId, Listing, prune_empty, scan
+from coatcheck.model import Fingerprint
 
 _PERIOD: Final[dict[Mode, float]] = {"events": 30.0, "polling": 2.0}  # seconds between full listings
 _SHARE_OF_TIME: Final = 20  # listing may take one part in so many of the time
@@ -25,6 +26,8 @@ _GLANCE_PERIOD: Final = 2.0
 _WATCH_AGAIN: Final = 300.0  # seconds until watches are asked for again where the kernel had too few
 _PRUNE_PERIOD: Final = 60.0
 _PRUNE_AGE: Final = 600.0  # seconds that an empty folder stays, for people make one and then fill it
+
+_NOTHING: Final[Mapping[str, Fingerprint]] = {}
 
 Say = Callable[[int, str], None]
 
@@ -99,13 +102,13 @@ class Inbox:
             self._glanced = now
             self.rung = self.rung or not self._doorbell.healthy(self._project)
 
-    def look(self, now: float) -> Listing:
-        """Lists it. Raises InboxFault where that cannot be done, or its file system is not mounted."""
+    def look(self, now: float, known: Mapping[str, Fingerprint] = _NOTHING) -> Listing:
+        """Lists it, as :func:`scan`. Raises InboxFault where that fails, or its file system is not mounted."""
         if not self._doorbell.healthy(self._project) or (self.limited and now - self._watched >= _WATCH_AGAIN):
             self._watch(now)
         self.rung = False
         begun, before = time.perf_counter(), time.thread_time()
-        listing = scan(self._folder)
+        listing = scan(self._folder, known=known)
         self.cost, self.effort = time.perf_counter() - begun, time.thread_time() - before
         self.left_alone, self.unreadable = listing.left_alone, listing.unreadable
         if listing.root != self._root:

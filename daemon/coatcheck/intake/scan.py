@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from coatcheck.errors import InboxFault
 from coatcheck.files import fingerprint
@@ -35,6 +35,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+_NOTHING: Final[Mapping[str, Fingerprint]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +57,21 @@ class Listing:
     cut_short: bool
 
 
-def scan(root: Path, limits: Limits = DEFAULT_LIMITS, leave: Callable[[str], bool] = is_left_alone) -> Listing:
+def scan(
+    root: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    leave: Callable[[str], bool] = is_left_alone,
+    known: Mapping[str, Fingerprint] = _NOTHING,
+) -> Listing:
     """List the inbox ``root`` and everything below it, without the names that it is to ``leave`` alone.
 
+    A Fingerprint that is ``known`` of a path is taken over if it is equal: one object for it, not one for each listing.
     What vanishes meanwhile is not in the Listing. A folder or file that gives an error is ``unseen`` and spoils
     nothing else. Raises InboxFault where the inbox itself is absent, is no folder, cannot be read, or was replaced
     while it was listed: then nothing is known, and no file may be taken for deleted.
     """
     with _open_root(root) as root_fd:
-        walk = _Walk(root_fd, limits.entries, leave)
+        walk = _Walk(root_fd, limits.entries, leave, known)
         try:
             walk.everything()
             now_there = os.stat(root)
@@ -87,7 +94,9 @@ def scan(root: Path, limits: Limits = DEFAULT_LIMITS, leave: Callable[[str], boo
 class _Walk:
     """The state of one listing. Iterative: a deep tree costs memory, never the stack."""
 
-    def __init__(self, root_fd: int, limit: int, leave: Callable[[str], bool]) -> None:
+    def __init__(
+        self, root_fd: int, limit: int, leave: Callable[[str], bool], known: Mapping[str, Fingerprint]
+    ) -> None:
         self.files: dict[str, Fingerprint] = {}
         self.odd: dict[str, Fingerprint] = {}
         self.left_alone = 0
@@ -97,6 +106,7 @@ class _Walk:
         self._root_fd = root_fd
         self._room = limit
         self._leave = leave
+        self._known = known
         self._pending: list[tuple[str, FolderId]] = []
 
     def everything(self) -> None:
@@ -141,7 +151,8 @@ class _Walk:
             self._no_access(path)
             return
         if stat.S_ISREG(status.st_mode):
-            self.files[path] = fingerprint(status)
+            mark, known = fingerprint(status), self._known.get(path)
+            self.files[path] = known if known == mark else mark
         elif stat.S_ISDIR(status.st_mode):
             self._pending.append((path, _folder_id(status)))
         else:

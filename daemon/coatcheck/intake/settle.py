@@ -54,6 +54,11 @@ class Settle:
         self._root: tuple[int, int] | None = None
         self._parked: tuple[tuple[int, int] | None, dict[str, Fingerprint]] = (None, {})
 
+    @property
+    def taken(self) -> Mapping[str, Fingerprint]:
+        """What was handed out."""
+        return self._taken
+
     def update(
         self,
         listing: Mapping[str, Fingerprint],

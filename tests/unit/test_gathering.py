@@ -1,0 +1,87 @@
+"""Instances wait for their Study in little room, and nothing of what identifies a patient is lost meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coatcheck import assembly, gathering, stack
+from coatcheck.assembly import Assembly
+from coatcheck.gathering import Gathering
+from coatcheck.model import Arrival, Fingerprint, Identity, Instance
+
+STUDIES = ("1.1", "1.2", "1.3")
+IDENTITIES = [frozenset(Identity("name", f"N{number}") for number in range(few)) for few in range(5)]
+FOUND = st.frozensets(st.builds(Identity, st.just("uid"), st.sampled_from("abcdefgh")), max_size=4)
+CAME = st.tuples(st.integers(0, 30), st.sampled_from(STUDIES), FOUND, st.sampled_from(IDENTITIES))
+
+
+def instance(number: int, study_uid: str, own: frozenset[Identity], common: frozenset[Identity]) -> Instance:
+    return Instance(
+        arrival=Arrival(project="lung", path=f"IM{number}", fingerprint=Fingerprint(1, number, 3, 4, 5)),
+        study_uid=study_uid,
+        series_uid=f"{study_uid}.1",
+        sop_uid=f"{study_uid}.1.{number}",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        patient_id="P",
+        own=own,
+        common=common,
+    )
+
+
+@pytest.mark.parametrize(("loose", "most"), [(1, 10_000), (7, 6), (10_000, 6), (10_000, 10_000)])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(came=st.lists(CAME, min_size=1, max_size=60), few=st.integers(1, 9))
+def test_what_comes_out_is_what_came_in_however_it_waited(
+    monkeypatch: pytest.MonkeyPatch,
+    loose: int,
+    most: int,
+    came: list[tuple[int, str, frozenset[Identity], frozenset[Identity]]],
+    few: int,
+) -> None:
+    monkeypatch.setattr(assembly, "_LOOSE", loose)
+    monkeypatch.setattr(stack, "_FEW", few)
+    monkeypatch.setattr(gathering, "MOST", most)
+    waiting = Gathering(held := Assembly(60, 3600))
+    last: dict[str, Instance] = {}
+    known: dict[str, set[Identity]] = {}
+    for number, study_uid, own, common in came:
+        one = instance(number, study_uid, own, common)
+        waiting.add(one.arrival, one, 0)
+        last[one.arrival.path] = one
+        known.setdefault(study_uid, set()).update(own, common)
+    held.complete_all()
+    out = waiting.due(0, 0, lambda uid: False, lambda instances: True)
+    bare = {path: replace(one, own=frozenset(), common=frozenset()) for path, one in last.items()}
+    assert {one.arrival.path: one for study, _ in out for one in study.instances} == bare
+    assert held.arriving(0) == []
+    for study, identity in out:
+        still = {one.arrival.path for one in last.values() if one.study_uid == study.study_uid}
+        assert {one.arrival.path for one in study.instances} == still
+        # Of a file that came again as another one the former identity may be left out; nothing is ever invented.
+        needed = frozenset[Identity]().union(*(last[path].identity for path in still))
+        assert identity <= known[study.study_uid]
+        assert needed <= identity or len(identity) > most
+
+
+def test_a_study_that_is_worked_on_comes_out_later_with_all_that_identifies_its_patient() -> None:
+    waiting = Gathering(held := Assembly(60, 3600))
+    one = instance(1, "1.1", IDENTITIES[1], IDENTITIES[3])
+    waiting.add(one.arrival, one, 0)
+    assert waiting.due(60, 60, lambda uid: True, lambda instances: True) == []
+    assert held.next_due() == 120
+    [(study, identity)] = waiting.due(120, 120, lambda uid: False, lambda instances: True)
+    assert (study.instances[0].arrival, identity) == (one.arrival, one.identity)
+
+
+def test_a_study_for_which_there_is_no_room_waits_and_lets_others_go_before_it() -> None:
+    held = Assembly(60, 3600)
+    for number in range(3):
+        held.add(instance(number, "1.1", frozenset(), frozenset()), 0)
+    held.add(instance(3, "1.2", frozenset(), frozenset()), 1)
+    assert [study.study_uid for study in held.due(100, lambda instances: instances < 3)] == ["1.2"]
+    assert held.next_due() == 60
+    assert [study.study_uid for study in held.due(100)] == ["1.1"]
