@@ -12,7 +12,7 @@ from coatcheck.model import Instance, Study
 from coatcheck.paths import dropped, is_below
 from coatcheck.stack import Stack
 
-_LOOSE: Final = 10_000  # Instances and what identifies patients in them that come before all that waits is packed
+_LOOSE: Final = 30_000  # Instances and what identifies patients in them that come before all that waits is packed
 
 
 class Arriving(NamedTuple):

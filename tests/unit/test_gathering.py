@@ -32,7 +32,7 @@ def instance(number: int, study_uid: str, own: frozenset[Identity], common: froz
     )
 
 
-@pytest.mark.parametrize(("loose", "most"), [(1, 10_000), (7, 6), (10_000, 6), (10_000, 10_000)])
+@pytest.mark.parametrize(("loose", "most"), [(1, 10_000), (7, 6), (30_000, 6), (30_000, 10_000)])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(came=st.lists(CAME, min_size=1, max_size=60), few=st.integers(1, 9))
 def test_what_comes_out_is_what_came_in_however_it_waited(
