@@ -6,13 +6,11 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from coatcheck.model import Instance, Study
 from coatcheck.paths import dropped, is_below
 from coatcheck.stack import Stack
-
-_LOOSE: Final = 30_000  # Instances and what identifies patients in them that come before all that waits is packed
 
 
 class Arriving(NamedTuple):
@@ -30,7 +28,7 @@ class _Group:
     last: float
     instances: int = 0
     complete: bool = False  # somebody said that nothing more comes
-    stack: Stack = field(default_factory=Stack)  # also of Instances that were let go or came again
+    stack: Stack[Instance] = field(default_factory=Stack)  # also of Instances that were let go or came again
 
 
 class Assembly:
@@ -47,14 +45,10 @@ class Assembly:
         self._groups: dict[str, _Group] = {}
         self._group_of: dict[str, _Group] = {}  # by path
         self._first: tuple[float, str] | None = None  # who is due first and when, if that is known: it is asked often
-        self._loose = 0  # what came since all was packed
 
-    def add(self, instance: Instance, now: float, path: str = "") -> None:
-        """Take an Instance that came at ``now``. One with a path that is held already takes its place.
-
-        ``path`` is the Instance's, as an object that somebody keeps anyway: thousands may wait.
-        """
-        path, uid = path or instance.arrival.path, instance.study_uid
+    def add(self, instance: Instance, now: float) -> None:
+        """Take an Instance that came at ``now``. One with a path that is held already takes its place."""
+        path, uid = instance.arrival.path, instance.study_uid
         before = self._group_of.get(path)
         if before is not None:
             if before.study_uid == uid:
@@ -69,9 +63,6 @@ class Assembly:
         self._group_of[path] = group
         self._changed(group.study_uid, self._due_at(group))
         group.stack.add(instance)
-        self._loose += 1 + len(instance.own)
-        if self._loose > _LOOSE:
-            self._pack()
 
     def discard(self, path: str) -> None:
         """Let an Instance go whose file changed or vanished. A Study without Instances is gone too."""
@@ -105,6 +96,11 @@ class Assembly:
             return []
         due = sorted((self._due_at(group), place, group) for place, group in enumerate(self._groups.values()))
         return [self._release(group) for when, _, group in due if when <= now and fits(group.instances)]
+
+    def pack(self) -> None:
+        """Make what waits small."""
+        for group in self._groups.values():
+            group.stack.pack()
 
     def next_due(self) -> float | None:
         """Return when the next Study is due, or None if none is held."""
@@ -155,8 +151,3 @@ class Assembly:
             del self._group_of[path]
         instances = tuple(came[path] for path in sorted(held, key=os.fsencode))
         return Study(project=instances[0].arrival.project, study_uid=group.study_uid, instances=instances)
-
-    def _pack(self) -> None:
-        for group in self._groups.values():
-            group.stack.pack()
-        self._loose = 0

@@ -3,48 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from coatcheck.assembly import Assembly
 from coatcheck.deid.identity import MOST
 from coatcheck.model import Arrival, Identity, Instance, Study
+from coatcheck.stack import Stack
 
 _NONE: Final[frozenset[Identity]] = frozenset()
+_LOOSE: Final = 30_000  # Instances and what identifies patients in them that come before all that waits is packed
 
 
-@dataclass(slots=True)
 class _Known:
-    """How much identifies the patient of a Study in its Instances, and what does beside them where that is too much."""
+    """What identifies the patient of a Study: each thing once, as long as it is not packed."""
 
-    carried: int = 0
-    last: frozenset[Identity] = _NONE  # one object for many Instances: counted once
-    beside: set[Identity] = field(default_factory=set)
+    def __init__(self) -> None:
+        self._found: set[Identity] = set()
+        self._packed = Stack[Identity]()
+        self._many = 0  # that are packed, some perhaps more than once
+
+    def add(self, *found: frozenset[Identity]) -> None:
+        """Learns more. A Study of which there is more than that is refused: the rest is not needed."""
+        if len(self._found) <= MOST:
+            self._found.update(*found)
+            if self._many and self._many + len(self._found) > MOST:
+                self._found, self._packed, self._many = self.all(), Stack(), 0
+
+    def pack(self) -> None:
+        """Makes it small. What is nearly too much is not packed any more, so that it can be counted."""
+        if self._many + len(self._found) <= MOST // 2:
+            for one in self._found:
+                self._packed.add(one)
+            self._packed.pack()
+            self._many += len(self._found)
+            self._found = set()
+
+    def all(self) -> set[Identity]:
+        """All of it."""
+        return self._found.union(self._packed)
 
 
 class Gathering:
-    """Gathers into an Assembly. What identifies the patient waits with each Instance; of no Study is there much more
-    than is needed to refuse it.
-    """
+    """Gathers into an Assembly. What identifies the patient is kept once for the Study, not for each file."""
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
         self._known: dict[str, _Known] = {}
+        self._loose = 0
 
     def add(self, arrival: Arrival, instance: Instance, now: float) -> None:
         """Adds an Instance to its Study. It was read from ``arrival``, and came back with a copy of that."""
         known = self._known.get(instance.study_uid)
         if known is None:
             known = self._known[instance.study_uid] = _Known()
-        known.carried += len(instance.own)
-        if instance.common is not known.last:
-            known.carried += len(instance.common)
-            known.last = instance.common
-        if known.carried > MOST:  # perhaps the same again and again: beside them nothing stands twice
-            if len(known.beside) <= MOST:
-                known.beside.update(instance.own, instance.common)
-            instance = replace(instance, own=_NONE, common=_NONE)
-        self._assembly.add(instance, now, arrival.path)
+        known.add(instance.own, instance.common)
+        self._assembly.add(replace(instance, arrival=arrival, own=_NONE, common=_NONE), now)
+        self._loose += 1 + len(instance.own)
+        if self._loose > _LOOSE:
+            self._pack()
+
+    def _pack(self) -> None:
+        self._loose = 0
+        self._assembly.pack()
+        for known in self._known.values():
+            known.pack()
 
     def due(
         self, horizon: float, now: float, running: Callable[[str], bool], fits: Callable[[int], bool]
@@ -58,13 +81,5 @@ class Gathering:
                 for instance in study.instances:
                     self._assembly.add(instance, now)
             else:
-                ready.append(self._whole(study))
+                ready.append((study, frozenset(self._known.pop(study.study_uid, _Known()).all())))
         return ready
-
-    def _whole(self, study: Study) -> tuple[Study, frozenset[Identity]]:
-        """A Study and all that identifies its patient, which its Instances need not carry any more."""
-        common = {id(one.common): one.common for one in study.instances}
-        beside = self._known.pop(study.study_uid, _Known()).beside
-        identity = frozenset(beside.union(*common.values(), *(one.own for one in study.instances)))
-        instances = tuple(replace(one, own=_NONE, common=_NONE) for one in study.instances)
-        return replace(study, instances=instances), identity
