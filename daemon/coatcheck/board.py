@@ -118,8 +118,9 @@ def _running(studies: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 def _arriving(studies: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The next that is due stands first."""
     for study in sorted(studies, key=lambda study: float(study["due_in_seconds"])):
-        due = format_duration(study["due_in_seconds"])
-        yield f"{study['ticket']} arriving, {_count(study['instances'], 'instance')}, due in {due}"
+        due, instances = study["due_in_seconds"], _count(study["instances"], "instance")
+        when = f"arriving, {instances}, due in {format_duration(due)}" if due else f"waiting for its turn, {instances}"
+        yield f"{study['ticket']} {when}"
 
 
 def _count(number: int, noun: str) -> str:

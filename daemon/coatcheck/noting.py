@@ -175,8 +175,9 @@ class Noting:
         gathered = Counter(_top(path) for paths, _ in held for path in paths)
         yield from _rows(Counter(map(_top, self._inflow.changing())), "is still arriving, or being unpacked")
         for name, files in sorted(gathered.items()):
-            soon = self._local(max(0.0, until[name] - now))
-            yield Row(name=name, files=files, when=f"waits for more until {soon}")
+            due = until[name]
+            when = f"waits for more until {self._local(due - now)}" if due > now else "waits for its turn"
+            yield Row(name=name, files=files, when=when)
         jobs = (one.arrival.path for job in self._pieces.jobs for one in job.study.instances)
         yield from _rows(Counter(map(_top, jobs)), "is being worked on")
 

@@ -178,6 +178,7 @@ def test_of_a_large_inbox_only_some_studies_are_at_hand_and_small_ones_go_before
         for number in range(8 if study < 12 else 1):
             house.drop(f"{study:02}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
     monkeypatch.setattr(pieces, "BATCH", 2)
+    house.configure(note="beside")
     work = Clockwork(house)
     most = pieces._PLACES * 2 * work.pool.depth  # and one more, and the largest, and the small ones
     at_hand = list[int]()
@@ -188,6 +189,7 @@ def test_of_a_large_inbox_only_some_studies_are_at_hand_and_small_ones_go_before
 
     work.pass_time(600, delivered)
     assert work.ledger.counts("lung").instances == {"delivered": 2}
+    assert "waits for its turn" in {row.when for row in work.line._noting._compose(work.now).waiting}
     work.pass_time(600, lambda: delivered() and not work.line.pending)
     assert work.ledger.counts("lung").studies == 14
     assert most < max(at_hand) <= most + 8 + 2

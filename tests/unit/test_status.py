@@ -146,12 +146,13 @@ def test_the_service_and_the_ledger_become_one_report(tmp_path: Path) -> None:
 
 
 def test_of_many_studies_a_few_are_named_the_next_due_first(tmp_path: Path) -> None:
-    studies = [{"ticket": f"T{due:09d}", "instances": 1, "due_in_seconds": float(due)} for due in range(40, 0, -1)]
+    studies = [{"ticket": f"T{due:09d}", "instances": 1, "due_in_seconds": float(due)} for due in range(39, -1, -1)]
     with lock_held(tmp_path) as pid:
         write_status(tmp_path, pid, projects={"lung": LIVE | {"studies_arriving": studies, "studies_running": []}})
         report = read_status(tmp_path, ["lung"], WHEN)
     lines = list(details("lung", report.projects["lung"]))
     assert "lung: T000000001 arriving, 1 instance, due in 1s" in lines
+    assert "lung: T000000000 waiting for its turn, 1 instance" in lines
     assert len(lines) < 15
     assert lines[-1].startswith("lung: and 30 more")
 
