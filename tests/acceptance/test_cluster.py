@@ -113,7 +113,7 @@ def scheduler_back(house: House, there: Cluster) -> None:
     there.begin_worker(preload=False)
     wait_until(lambda: "may be given work" in fault(house), "status says that the worker is none of ours")
     there.begin_worker()
-    house.wait_until_done(studies=2, seconds=60)
+    house.wait_until_done(studies=2, seconds=120)  # where it was slow up to here, the next try may be a minute off
 
 
 def delivered_anew(house: House) -> None:
