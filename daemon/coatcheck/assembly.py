@@ -14,7 +14,7 @@ from coatcheck.stack import Stack
 
 
 class Arriving(NamedTuple):
-    """A Study that is not due yet: how many Instances it has, and in how many seconds it is due at the latest."""
+    """A Study that waits: how many Instances it has, and in how many seconds it is due; 0 if it is."""
 
     study_uid: str
     instances: int
