@@ -94,7 +94,7 @@ class Instant:
 
 INSTANTS = {
     "opened": Instant(lambda life: life.at(r"mkdirat\(.*\"\w{10}-1\""), "open", again=True),
-    "half made": Instant(lambda life: life.at(r"mkdir\(.*study/2", r"mkdir\(.*study/2"), "open", staged=1, again=True),
+    "half made": Instant(lambda life: life.at(r"sync_file_range\(.*study/2"), "open", staged=1, again=True),
     "made": Instant(lambda life: life.at(r"syncfs\("), "open", staged=2, again=True),
     "recorded in the vault": Instant(
         lambda life: life.behind_vault(RENAMED), "open", staged=2, fates=("planned",) * 2, again=True
