@@ -79,8 +79,8 @@ class Line:
 
     def _idle(self, now: float) -> bool:
         """Whether there is nothing to do, so that no folder needs to be touched."""
-        due = self._assembly.next_due()
-        released = due is not None and (due == _NEVER if self._once else due <= now)
+        due = self._next_due()
+        released = due is not None and due <= now
         looks = self.inbox.is_due(now, self._inflow.next_due(self.inbox.looked)) or now >= self._noting.due
         return self._recovered and not (self._reader.unread or any(self._pieces) or released or looks or self._news)
 
@@ -152,9 +152,8 @@ class Line:
         if self._recovered:
             times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
             times.append(max(self._noting.due, self._work_weather.until(_NOTE)))
-            due = self._assembly.next_due()
-            soon = due is not None and (due == _NEVER or not self._once) and self._pieces.wants_more
-            times.extend([max(due or 0.0, now + _SOON)] if soon else [])
+            due = self._next_due()
+            times.extend([max(due, now + _SOON)] if due is not None and self._pieces.wants_more else [])
         return min(times, default=now + 1)
 
     @property
@@ -229,6 +228,11 @@ class Line:
             job.give_up()
         self._pieces.clear()
 
+    def _next_due(self) -> float | None:
+        """When the next Study is due. With ``once`` only what is complete ever is."""
+        due = self._assembly.next_due()
+        return None if self._once and due != _NEVER else due
+
     def _next_look(self) -> float:
         return self.inbox.next_look(self._inflow.next_due(self.inbox.looked))
 
@@ -254,6 +258,8 @@ class Line:
         where the oldest of them settled.
         """
         self._sorter.follow_markers(now)
+        if not self._pieces.wants_more:
+            return
         horizon = _NEVER if self._once else self._reader.oldest(now)
         running = self._pieces.running()
         for study, identity in self._sorter.gathering.due(horizon, now, running, self._pieces.room()):

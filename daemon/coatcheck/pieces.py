@@ -65,7 +65,7 @@ class Pieces:
         are many Instances already, those of the largest Study not counted: what cannot begin need not be at hand.
         """
         most = _PLACES * BATCH * self._bench.pool.depth
-        sizes = [job.instances for job in self._well()] if self.wants_more else [0] * _STUDIES
+        sizes = [job.instances for job in self._well()]
         large = [size for size in sizes if size > BATCH]
 
         def fits(instances: int) -> bool:
