@@ -81,5 +81,5 @@ class Gathering:
                 for instance in study.instances:
                     self._assembly.add(instance, now)
             else:
-                ready.append((study, frozenset(self._known.pop(study.study_uid, _Known()).all())))
+                ready.append((study, frozenset(self._known.pop(study.study_uid).all())))
         return ready
