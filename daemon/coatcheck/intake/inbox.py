@@ -12,7 +12,7 @@ from typing import Final
 from coatcheck.errors import InboxFault
 from coatcheck.files import Mount, mount_of
 from coatcheck.intake.folder import EVENT_FILE_SYSTEMS, Doorbell, Mode, Setting, choose_mode
-from coatcheck.intake.scan import FolderId, Listing, prune_empty, scan
+from coatcheck.intake.scan import NOTHING_KNOWN, FolderId, Listing, prune_empty, scan
 from coatcheck.model import Fingerprint
 
 _PERIOD: Final[dict[Mode, float]] = {"events": 30.0, "polling": 2.0}  # seconds between full listings
@@ -26,8 +26,6 @@ _GLANCE_PERIOD: Final = 2.0
 _WATCH_AGAIN: Final = 300.0  # seconds until watches are asked for again where the kernel had too few
 _PRUNE_PERIOD: Final = 60.0
 _PRUNE_AGE: Final = 600.0  # seconds that an empty folder stays, for people make one and then fill it
-
-_NOTHING: Final[Mapping[str, Fingerprint]] = {}
 
 Say = Callable[[int, str], None]
 
@@ -102,7 +100,7 @@ class Inbox:
             self._glanced = now
             self.rung = self.rung or not self._doorbell.healthy(self._project)
 
-    def look(self, now: float, known: Mapping[str, Fingerprint] = _NOTHING) -> Listing:
+    def look(self, now: float, known: Mapping[str, Fingerprint] = NOTHING_KNOWN) -> Listing:
         """Lists it, as :func:`scan`. Raises InboxFault where that fails, or its file system is not mounted."""
         if not self._doorbell.healthy(self._project) or (self.limited and now - self._watched >= _WATCH_AGAIN):
             self._watch(now)

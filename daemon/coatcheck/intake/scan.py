@@ -35,7 +35,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-_NOTHING: Final[Mapping[str, Fingerprint]] = {}
+NOTHING_KNOWN: Final[Mapping[str, Fingerprint]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def scan(
     root: Path,
     limits: Limits = DEFAULT_LIMITS,
     leave: Callable[[str], bool] = is_left_alone,
-    known: Mapping[str, Fingerprint] = _NOTHING,
+    known: Mapping[str, Fingerprint] = NOTHING_KNOWN,
 ) -> Listing:
     """List the inbox ``root`` and everything below it, without the names that it is to ``leave`` alone.
 
