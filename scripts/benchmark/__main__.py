@@ -52,10 +52,9 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--python", default=sys.executable, help="of an environment as users have it")
     parser.add_argument("--peers", action="store_true", help="other tools too, on the same files")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"where those are installed: {CACHE}")
-    parser.add_argument("--table", type=Path, metavar="JSON", help="measure nothing: fill in the page and its plot")
-    parser.add_argument(
-        "--page", type=Path, default=ROOT / "scripts/BENCH.md", help="the page, beside which the plot lies"
-    )
+    parser.add_argument("--table", type=Path, metavar="JSON", help="measure nothing: fill in the pages and their plot")
+    pages = [ROOT / "scripts/BENCH.md", ROOT / "README.md"]
+    parser.add_argument("--page", type=Path, nargs="+", default=pages, help="pages; the plot lies beside the first")
     given = parser.parse_args(words)
     given.only = given.only.split(",") + ["peers"] * given.peers
     if unknown := set(given.only) - set(MEASURES):
@@ -99,11 +98,12 @@ def measured(given: argparse.Namespace) -> None:
                 keep(given.json, name, row)
 
 
-def fill(page: Path, rows: dict[str, Row]) -> None:
-    """Writes the tables into the page, and the plot beside it where peers were measured."""
-    page.write_text(filled(page.read_text(), rows))
+def fill(pages: Sequence[Path], rows: dict[str, Row]) -> None:
+    """Writes the tables into the pages, and the plot beside the first where peers were measured."""
+    for page in pages:
+        page.write_text(filled(page.read_text(), rows))
     if "peers" in rows:
-        page.with_name("bench.svg").write_text(plot(rows["peers"]["tools"]))
+        pages[0].with_name("bench.svg").write_text(plot(rows["peers"]["tools"]))
 
 
 def keep(file: Path, name: str, row: Row) -> None:

@@ -18,11 +18,14 @@ from scripts.benchmark.told import remains, span
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PAGE = (SCRIPTS / "BENCH.md").read_text()
+README = (SCRIPTS.parent / "README.md").read_text()
 FIGURES = json.loads((SCRIPTS / "bench.json").read_text())
 
 
-def test_the_page_shows_the_figures_that_lie_beside_it() -> None:
-    assert filled(PAGE, FIGURES) == PAGE
+@pytest.mark.parametrize(("page", "tables"), [(PAGE, 2), (README, 1)])
+def test_the_pages_show_the_figures_that_lie_beside_them(page: str, tables: int) -> None:
+    assert page.count("<!-- made by scripts/bench --table") == tables
+    assert filled(page, FIGURES) == page
 
 
 def test_the_plot_shows_the_figures_that_lie_beside_it() -> None:
@@ -52,8 +55,7 @@ def test_what_was_not_measured_is_not_made_up() -> None:
 
 
 def test_the_readme_tells_the_ratio_of_the_page() -> None:
-    readme = (SCRIPTS.parent / "README.md").read_text()
-    told = re.search(r"([\d,]+)\sCT files take ([\d.]+) × the time of a copy", readme)
+    told = re.search(r"([\d,]+)\sCT files take ([\d.]+) × the time of a copy", README)
 
     assert told is not None
     assert told.groups() == (f"{FIGURES['ct']['files']:,}", f"{FIGURES['ct']['ratio']['median']:.2f}")

@@ -84,7 +84,7 @@ def keys(value: object) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("document", "longest"), [("README.md", 270), ("ARCHITECTURE.md", 250), ("profiles/README.md", 280)]
+    ("document", "longest"), [("README.md", 290), ("ARCHITECTURE.md", 250), ("profiles/README.md", 280)]
 )
 def test_documents_are_short(document: str, longest: int) -> None:
     assert len((ROOT / document).read_text().splitlines()) <= longest
