@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from coatcheck.cipher import seal
+from coatcheck.deid.actions.keyed import SHORTEST_SEALED, sealed_text
 from coatcheck.deid.lint import Finding, lint
 from coatcheck.deid.profile import Profile
 from coatcheck.profile_file import _Reading
@@ -142,6 +144,23 @@ def test_taking_away_what_an_iod_needs_is_a_note_and_no_problem(tmp_path: Path) 
     assert "(0008,0023) is of Type 1 in" in found.what
     assert "a dummy stands there instead of `remove`" in found.hint
     assert not problems_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(("attribute", "vr"), [("StationName", "SH"), ("PatientSex", "CS"), ("StationAETitle", "AE")])
+def test_sealing_where_nothing_sealed_fits_is_a_note(tmp_path: Path, attribute: str, vr: str) -> None:
+    [note] = findings(tmp_path, rule(attribute, "encrypt"))
+
+    assert note.level == "note"
+    assert note.what == f"`{attribute}`: nothing that is sealed fits the VR {vr}, `too_short` decides"
+
+
+@pytest.mark.parametrize("at", ["InstitutionName", "VR:PN", "StudyDescription", "/Comments$/"])
+def test_sealing_where_some_texts_fit_is_not_spoken_of(tmp_path: Path, at: str) -> None:
+    assert findings(tmp_path, rule(at, "encrypt")) == []
+
+
+def test_the_shortest_text_that_is_sealed_has_the_length_that_lint_knows() -> None:
+    assert len(sealed_text(seal(bytes(32), b"x"))) == SHORTEST_SEALED
 
 
 def test_a_rule_inside_a_sequence_that_goes_is_a_note(tmp_path: Path) -> None:

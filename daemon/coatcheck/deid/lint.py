@@ -11,12 +11,14 @@ from typing import Literal, NamedTuple
 
 from coatcheck.deid import pydicom_data, standard
 from coatcheck.deid.actions import KINDS
+from coatcheck.deid.actions.keyed import SHORTEST_SEALED
 from coatcheck.deid.dictionary import vrs_of
 from coatcheck.deid.elements import tag_text
 from coatcheck.deid.plan import UNTOUCHABLE, Plan
 from coatcheck.deid.profile import Profile, WrittenRule
 from coatcheck.deid.rules import PATIENT_ID, PATIENT_NAME
 from coatcheck.deid.selectors import Path, Private, Public, Selector, Target, vrs
+from coatcheck.deid.texts import longest
 
 _OUTSIDE = frozenset({0x0000, 0x0002, 0x0004, 0x0006})
 
@@ -49,6 +51,7 @@ def _of_rule(rule: WrittenRule, profile: Profile, always: Plan) -> Iterator[Find
             yield _problem(rule, f"`{selector.text}`: {reason[0]}", reason[1])
         else:
             yield from _breaks(rule, selector)
+            yield from _never_fits(rule, selector)
             yield from _gone_around(rule, selector, always)
 
 
@@ -146,6 +149,17 @@ def _breaks(rule: WrittenRule, selector: Selector) -> Iterator[Finding]:
         if iods:
             what = f"`{selector.text}`: {tag_text(tag)} is of Type 1 in {len(iods)} IODs, such as {iods[0]}"
             yield Finding(rule.place, "note", what, f"a dummy stands there instead of `{rule.action}`")
+
+
+def _never_fits(rule: WrittenRule, selector: Selector) -> Iterator[Finding]:
+    """Where no text that was sealed has room, not even one of one letter, so that none can ever be redeemed."""
+    if rule.action != "encrypt":
+        return
+    rooms = {vr: longest(vr) for vr in _vrs_at(selector) & KINDS["encrypt"].vrs}
+    short = {vr for vr, room in rooms.items() if room is not None and room < SHORTEST_SEALED}
+    if short and short == rooms.keys():
+        what = f"`{selector.text}`: nothing that is sealed fits the VR {'/'.join(sorted(short))}, `too_short` decides"
+        yield Finding(rule.place, "note", what, "say `too_short: hash`, or choose another action")
 
 
 def _hidden(rule: WrittenRule, later: Sequence[WrittenRule]) -> Iterator[Finding]:

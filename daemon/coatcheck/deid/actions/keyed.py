@@ -11,6 +11,9 @@ from coatcheck.deid.actions.context import Context
 SHORTEST_HASH, LONGEST_HASH = 8, 51
 """In letters of 5 bits: at least 40 bits, so that values of one project do not meet, at most what a digest holds."""
 
+SHORTEST_SEALED = 23
+"""Letters that a text of one byte takes when it is sealed: 16 bytes more (AES-SIV), in base64."""
+
 _CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
