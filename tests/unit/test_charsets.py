@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.charset import python_encoding
 
 from coatcheck.deid.charsets import decode, encodings_of
 from tests.support import facts_of
@@ -39,6 +40,26 @@ def test_any_bytes_are_decoded(value: bytes, character_set: bytes) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\\\x1b"), max_size=30))
 def test_utf_8_is_decoded_as_such(text: str) -> None:
     assert decode(text.encode(), encodings_of(b"ISO_IR 192")) == text
+
+
+@pytest.mark.parametrize("name", ["unicode_escape", "raw_unicode_escape", "utf-7", "cp037", "utf-16", "hex", "rot13"])
+def test_a_codec_of_python_that_is_no_character_set_is_none_here(name: str) -> None:
+    value = rb"M\P\u0041+AEE-" + b"\xfcller"
+
+    assert encodings_of(name.encode()) == ("latin-1",)
+    assert decode(value, encodings_of(name.encode())) == value.decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"), [("UTF-8", b"\xc3\xbc", "ü"), ("windows-1251", b"\xcc", "М"), ("cp1252", b"\x9a", "š")]
+)
+def test_a_character_set_under_a_name_that_is_not_dicoms_is_read_as_it_says(name: str, value: bytes, text: str) -> None:
+    assert decode(value, encodings_of(name.encode())) == text
+
+
+def test_every_character_set_of_dicom_leaves_ascii_as_it_stands() -> None:
+    for term, codec in python_encoding.items():
+        assert encodings_of(term.encode())[-1] == codec, term
 
 
 def test_what_cannot_be_decoded_is_read_as_it_stands() -> None:

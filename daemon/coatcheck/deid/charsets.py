@@ -10,6 +10,7 @@ from types import ModuleType
 # What nearly every file has, as pydicom reads it: most workers get along without the whole of pydicom.
 COMMON = {"": "iso8859", "ISO_IR 6": "iso8859", "ISO_IR 100": "latin_1", "ISO_IR 192": "UTF8"}
 LONGEST_SET = 256  # bytes of a value of Specific Character Set that are looked at
+_ASCII = rb"\u0041 \x41 +AEE- xn--a"  # which other codecs read as something else
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
 _NAME_DELIMITERS = {0x5C, 0x5E, 0x3D}
 
@@ -39,9 +40,20 @@ def encodings_of(character_set: bytes) -> tuple[str, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return tuple(pydicom_charset().convert_encodings(terms))
+            found = pydicom_charset().convert_encodings(terms)
         except (LookupError, ValueError):  # ValueError: a zero byte in the name of a codec
             return ("latin-1",)
+        return tuple(codec if _leaves_ascii(codec) else "latin-1" for codec in found)
+
+
+def _leaves_ascii(codec: str) -> bool:
+    """Whether a codec reads ASCII as it stands, as every character set of DICOM does: pydicom takes any name of a codec
+    of Python, such as unicode_escape or cp037, which would hide a name from those who search for it.
+    """
+    try:
+        return _ASCII.decode(codec) == _ASCII.decode("ascii")
+    except (LookupError, ValueError):
+        return False
 
 
 def decode(value: bytes, encodings: tuple[str, ...]) -> str:
