@@ -22,6 +22,7 @@ from coatcheck.deid.part10 import Head, inflate, new_meta, read_head
 from coatcheck.deid.plan import Plan
 from coatcheck.deid.profile import Profile
 from coatcheck.deid.rewrite import Rewriter
+from coatcheck.deid.same import Known
 from coatcheck.errors import Refused
 from coatcheck.profile_file import load_profile
 from coatcheck.reasons import Reason
@@ -118,10 +119,10 @@ def opened(data: bytes) -> tuple[bytes, Window, Head]:
     return out.getvalue(), window_of(out.getvalue()), head._replace(start=0, deflated=False)
 
 
-def facts_of(data: bytes) -> Facts:
+def facts_of(data: bytes, known: Known | None = None) -> Facts:
     """What intake reads of a file."""
     _, window, head = opened(data)
-    return FactReader(window, head).read()
+    return FactReader(window, head, known).read()
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coatcheck.deid.facts import Facts
+from coatcheck.deid.same import Known
 from coatcheck.errors import Refused
 from coatcheck.ledger.guard import is_detail
 from coatcheck.model import Identity
@@ -199,6 +200,16 @@ def test_an_item_may_have_both_a_length_and_a_delimiter() -> None:
     delimiter = raw_item(b"", 0xFFFFFFFF)[8:]
 
     assert facts_of(raw_instance(raw(0x00082218, "SQ", raw_item(raw(0x00080104, "LO", b"ab") + delimiter)))).keys
+
+
+def test_a_file_takes_nothing_from_one_before_it_that_was_refused() -> None:
+    known = Known()
+    with pytest.raises(Refused):
+        facts_of(raw_instance(rest=SHAPE + BITS + raw(0x7FE00010, "OB", b"ab")), known)
+
+    with pytest.raises(Refused) as error:
+        facts_of(raw_file(PIXELS), known)
+    assert error.value.reason == Reason.MALFORMED  # as it is alone
 
 
 def test_facts_show_no_identity_when_printed() -> None:

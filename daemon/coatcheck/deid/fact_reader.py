@@ -120,7 +120,7 @@ class FactReader:
         """What a run says that may have been read before."""
         said = part.memo
         if said is None or said.before != self._code:
-            self._same.runs = []
+            self._same.parts = None  # for what the runs said together is not so any more
             said = part.memo = self._part(part.elements(self._window, encoding, self._ends), encoding, depth, charset)
         self._code = said.code
         self._runs.append(part)

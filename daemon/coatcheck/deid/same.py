@@ -22,11 +22,11 @@ class Seen(NamedTuple):
 
 class Same:
     """What all files of one encoding had in common so far: the ``parts`` of the last one's top level, its ``runs`` that
-    repeat, at any depth, and what all these runs said together.
+    repeat, at any depth, and what all these runs said together. Without ``parts`` there was no last one.
     """
 
     def __init__(self) -> None:
-        self.parts: list[Part[Seen]] = []
+        self.parts: list[Part[Seen]] | None = None
         self.runs: list[Part[Seen]] = []
         self.facts = Facts()
         self._common: dict[str, frozenset[Identity]] = {}
@@ -38,7 +38,7 @@ class Same:
 
     def remember(self, runs: list[Part[Seen]]) -> None:
         """Takes what all these runs said."""
-        self.parts, self.runs, self.facts = [], [], Facts()  # who is refused leaves nothing behind
+        self.parts, self.facts = None, Facts()  # who is refused is no last one
         self._common.clear()
         self._tags.clear()
         for run in runs:
