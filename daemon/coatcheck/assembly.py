@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,15 +46,17 @@ class Assembly:
         self._group_of: dict[str, _Group] = {}  # by path
         self._first: tuple[float, str] | None = None  # who is due first and when, if that is known: it is asked often
 
-    def add(self, instance: Instance, now: float) -> None:
-        """Take an Instance that came at ``now``. One with a path that is held already takes its place."""
-        path, uid = instance.arrival.path, instance.study_uid
+    def add(self, instance: Instance, now: float) -> str | None:
+        """Take an Instance that came at ``now``. One with a path that is held already takes its place; if it was the
+        last one of another Study, give the UID of that, which is gone.
+        """
+        path, uid, gone = instance.arrival.path, instance.study_uid, None
         before = self._group_of.get(path)
         if before is not None:
             if before.study_uid == uid:
                 before.instances -= 1
             else:
-                self.discard(path)
+                gone = self.discard(path)
         group = self._groups.get(uid)
         if group is None:
             group = self._groups[uid] = _Group(study_uid=uid, first=now, last=now)
@@ -63,16 +65,19 @@ class Assembly:
         self._group_of[path] = group
         self._changed(group.study_uid, self._due_at(group))
         group.stack.add(instance)
+        return gone
 
-    def discard(self, path: str) -> None:
-        """Let an Instance go whose file changed or vanished. A Study without Instances is gone too."""
+    def discard(self, path: str) -> str | None:
+        """Let an Instance go whose file changed or vanished. A Study without Instances is gone too: give its UID."""
         group = self._group_of.pop(path, None)
         if group is None:
-            return
+            return None
         group.instances -= 1
-        if not group.instances:
-            del self._groups[group.study_uid]
-            self._first = None
+        if group.instances:
+            return None
+        del self._groups[group.study_uid]
+        self._first = None
+        return group.study_uid
 
     def complete(self, folder: str) -> None:
         """Let the Studies that have an Instance in this folder, or below it, be due at once: nothing more comes."""
@@ -87,15 +92,30 @@ class Assembly:
             group.complete = True
         self._first = None
 
-    def due(self, now: float, fits: Callable[[int], bool] = lambda instances: True) -> list[Study]:
-        """Hand out the Studies that are due at ``now`` and fit, by the number of their Instances; the one that was due
-        first leads.
+    def due(self, now: float, may_go: Callable[[str, int], bool] = lambda uid, instances: True) -> Iterator[str]:
+        """Name the Studies that are due at ``now`` and may go, by UID and number of Instances; the one that was due
+        first leads. They stay until they are taken.
         """
         first = self.next_due()
         if first is None or first > now:
-            return []
+            return
         due = sorted((self._due_at(group), place, group) for place, group in enumerate(self._groups.values()))
-        return [self._release(group) for when, _, group in due if when <= now and fits(group.instances)]
+        for when, _, group in due:
+            if when <= now and may_go(group.study_uid, group.instances):
+                yield group.study_uid
+
+    def take(self, study_uid: str) -> Study:
+        """Hand out a Study. If there is no memory for that, it stays."""
+        group = self._groups[study_uid]
+        came = {one.arrival.path: one for one in group.stack}  # of what came again the last
+        held = sorted((path for path in came if self._group_of.get(path) is group), key=os.fsencode)
+        instances = tuple(came[path] for path in held)
+        study = Study(project=instances[0].arrival.project, study_uid=study_uid, instances=instances)
+        for path in held:
+            del self._group_of[path]
+        del self._groups[study_uid]
+        self._first = None
+        return study
 
     def pack(self) -> None:
         """Make what waits small."""
@@ -141,13 +161,3 @@ class Assembly:
         if group.complete:
             return float("-inf")
         return min(group.last + self._study_settle, group.first + self._longest_wait)
-
-    def _release(self, group: _Group) -> Study:
-        del self._groups[group.study_uid]
-        self._first = None
-        came = {one.arrival.path: one for one in group.stack}  # of what came again the last
-        held = [path for path in came if self._group_of.get(path) is group]
-        for path in held:
-            del self._group_of[path]
-        instances = tuple(came[path] for path in sorted(held, key=os.fsencode))
-        return Study(project=instances[0].arrival.project, study_uid=group.study_uid, instances=instances)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -58,7 +58,9 @@ class Gathering:
         if known is None:
             known = self._known[instance.study_uid] = _Known()
         known.add(instance.own, instance.common)
-        self._assembly.add(replace(instance, arrival=arrival, own=_NONE, common=_NONE), now)
+        gone = self._assembly.add(replace(instance, arrival=arrival, own=_NONE, common=_NONE), now)
+        if gone is not None:
+            del self._known[gone]
         self._loose += 1 + len(instance.own)
         if self._loose > _LOOSE:
             self._pack()
@@ -69,17 +71,12 @@ class Gathering:
         for known in self._known.values():
             known.pack()
 
-    def due(
-        self, horizon: float, now: float, running: Callable[[str], bool], fits: Callable[[int], bool]
-    ) -> list[tuple[Study, frozenset[Identity]]]:
-        """Hands out the Studies that are due at ``horizon`` and fit. One Study is worked on once at a time: what comes
-        for one that is ``running`` becomes the next delivery.
+    def due(self, now: float, may_go: Callable[[str, int], bool]) -> Iterator[tuple[Study, frozenset[Identity]]]:
+        """Hands out the Studies that are due at ``now`` and may go, by UID and number of Instances, one by one. One for
+        which there is no memory stays, and so do those behind it.
         """
-        ready = []
-        for study in self._assembly.due(horizon, fits):
-            if running(study.study_uid):
-                for instance in study.instances:
-                    self._assembly.add(instance, now)
-            else:
-                ready.append((study, frozenset(self._known.pop(study.study_uid).all())))
-        return ready
+        for study_uid in self._assembly.due(now, may_go):
+            identity = frozenset(self._known[study_uid].all())
+            study = self._assembly.take(study_uid)
+            del self._known[study_uid]
+            yield study, identity

@@ -30,6 +30,7 @@ from coatcheck.spool import Errand
 from coatcheck.weather import Fault, Weather
 
 _SOON: Final = 0.05  # seconds
+_HELD_BACK: Final = 0.25  # seconds until Studies that are due and could not go are looked at again, if none ends before
 _NEVER: Final = float("-inf")  # when nothing is due but what is complete
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
 # What may fail beside the pieces of work:
@@ -62,6 +63,7 @@ class Line:
         self._reader = self._sorter.reader
         self._noting = Noting(bench, self.inbox, self._inflow, self._assembly, self._pieces)
         self._recovered = False
+        self._held_back = _NEVER  # until when Studies that are due are not looked at again
 
     def tick(self, now: float) -> None:
         """Does what can be done now. An inbox that is out of reach does not hold up what was taken from it."""
@@ -134,6 +136,7 @@ class Line:
             self.finished += 1
             return
         self.inbox.rung = self._commands.rung = True
+        self._held_back = _NEVER
         if isinstance(piece, StudyJob):
             for one in piece.results.given_back:
                 self._inflow.give_back(one, now)
@@ -153,7 +156,8 @@ class Line:
             times.append(max(self._next_look(), self._inbox_weather.until(_LISTING)))
             times.append(max(self._noting.due, self._work_weather.until(_NOTE)))
             due = self._next_due()
-            times.extend([max(due, now + _SOON)] if due is not None and self._pieces.wants_more else [])
+            if due is not None and self._pieces.wants_more:
+                times.append(max(due, now + _SOON, self._held_back))
         return min(times, default=now + 1)
 
     @property
@@ -252,18 +256,25 @@ class Line:
         self._news = bool(odd or empty or self._inflow.spool.busy)
 
     def _open_jobs(self, now: float) -> None:
-        """Makes a job of each Study that is due.
+        """Makes a job of each Study that is due and has room. One Study is worked on once at a time: what comes for one
+        that is running becomes the next delivery.
 
         A file that has settled but was not read yet may belong to any Study, so the clock of the assembly stands
-        where the oldest of them settled.
+        just before the oldest of them settled.
         """
         self._sorter.follow_markers(now)
-        if not self._pieces.wants_more:
+        if not self._pieces.wants_more or now < self._held_back:
             return
-        horizon = _NEVER if self._once else self._reader.oldest(now)
-        running = self._pieces.running()
-        for study, identity in self._sorter.gathering.due(horizon, now, running, self._pieces.room()):
+        running, fits = self._pieces.running(), self._pieces.room()
+        horizon = _NEVER if self._once else self._reader.horizon(now)
+
+        def may_go(study_uid: str, instances: int) -> bool:
+            return not running(study_uid) and fits(instances)
+
+        for study, identity in self._sorter.gathering.due(horizon, may_go):
             self._pieces.add(StudyJob(self.bench, study, identity))
+        due = self._next_due()
+        self._held_back = now + _HELD_BACK if due is not None and due <= horizon else _NEVER
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What the status says of this line while the service runs; see :mod:`coatcheck.status`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -29,9 +30,13 @@ class Reader:
         """How many files are not read yet."""
         return sum(self._unread.values())
 
-    def oldest(self, default: float) -> float:
-        """When the first of those that are not read yet settled; ``default`` where there are none."""
-        return min(self._unread, default=default)
+    def oldest(self) -> float:
+        """When the first of those that are not read yet settled; infinity where there are none."""
+        return min(self._unread, default=math.inf)
+
+    def horizon(self, now: float) -> float:
+        """The last moment of which all that had settled was read: ``now``, or just before the oldest that was not."""
+        return min(now, math.nextafter(self.oldest(), -math.inf))
 
     def add(self, context: worker.Reading, arrivals: Sequence[Arrival], now: float) -> None:
         """Takes files that settled ``now``."""

@@ -68,6 +68,6 @@ class Sorter:
 
     def follow_markers(self, now: float) -> None:
         """What lies in the folder of a marker is complete, and does not wait for more."""
-        for marker in self._markers.due(now, self._inflow.changing, self.reader.oldest(float("inf"))):
+        for marker in self._markers.due(now, self._inflow.changing, self.reader.oldest()):
             self._assembly.complete(folder_of(marker))
             self.put_away(marker, MARKER)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import sqlite3
 import weakref
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from coatcheck import pieces
+from coatcheck import line, pieces, reader
 from coatcheck.config import load
 from coatcheck.deid import pseudonyms
 from coatcheck.keys import key_path, read_key
@@ -193,6 +195,48 @@ def test_of_a_large_inbox_only_some_studies_are_at_hand_and_small_ones_go_before
     work.pass_time(600, lambda: delivered() and not work.line.pending)
     assert work.ledger.counts("lung").studies == 14
     assert most < max(at_hand) <= most + 8 + 2
+    work.stop()
+
+
+def test_what_settled_together_goes_together_also_without_a_study_settle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "READ_BATCH", 4)
+    house = House(tmp_path / "house", study_settle="0s")
+    for number in range(10):  # only the last one says who the operator was; the first ones say it elsewhere
+        says: dict[str, Any] = {"OperatorsName": "Zanzibar^Q"} if number == 9 else {"BodyPartExamined": "ZANZIBAR"}
+        house.drop(f"IM{number}", studies.instance(1, number, **says))
+    work = Clockwork(house)
+    work.pass_time(60)
+    assert work.line.pending == 0
+    assert (house.delivered(), house.refusals()) == ({}, {"identity-found": 10})
+    work.stop()
+
+
+def test_studies_that_cannot_go_yet_are_not_looked_for_at_each_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path / "house")
+    for study in range(40):
+        for number in range(3):
+            house.drop(f"{study:02}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
+    monkeypatch.setattr(pieces, "BATCH", 2)
+    monkeypatch.setattr(line, "_HELD_BACK", 5.0)
+    work = Clockwork(house)
+    looked, due = 0, work.line._assembly.due
+
+    def counted(now: float, may_go: Callable[[str, int], bool]) -> Iterator[str]:
+        nonlocal looked
+        looked += 1
+        return due(now, may_go)
+
+    monkeypatch.setattr(work.line._assembly, "due", counted)
+    work.pass_time(600, lambda: bool(work.line._pieces.jobs))
+    begun, looked = work.now, 0
+    work.pass_time(600, lambda: work.ledger.counts("lung").studies == 40)
+    assert work.ledger.counts("lung").studies == 40
+    turns = 4 * (work.now - begun)
+    assert looked < turns / 2
     work.stop()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -53,11 +56,13 @@ def test_what_comes_out_is_what_came_in_however_it_waited(
         waiting.add(one.arrival, one, 0)
         last[one.arrival.path] = one
         known.setdefault(study_uid, set()).update(own, common)
+        known = {uid: found for uid, found in known.items() if uid in {one.study_uid for one in last.values()}}
     held.complete_all()
-    out = waiting.due(0, 0, lambda uid: False, lambda instances: True)
+    out = list(waiting.due(0, lambda uid, instances: True))
     bare = {path: replace(one, own=frozenset(), common=frozenset()) for path, one in last.items()}
     assert {one.arrival.path: one for study, _ in out for one in study.instances} == bare
     assert held.arriving(0) == []
+    assert waiting._known == {}
     for study, identity in out:
         assert identity <= known[study.study_uid]
         assert identity == known[study.study_uid] or len(identity) > most
@@ -67,9 +72,9 @@ def test_a_study_that_is_worked_on_comes_out_later_with_all_that_identifies_its_
     waiting = Gathering(held := Assembly(60, 3600))
     one = instance(1, "1.1", IDENTITIES[1], IDENTITIES[3])
     waiting.add(one.arrival, one, 0)
-    assert waiting.due(60, 60, lambda uid: True, lambda instances: True) == []
-    assert held.next_due() == 120
-    [(study, identity)] = waiting.due(120, 120, lambda uid: False, lambda instances: True)
+    assert list(waiting.due(60, lambda uid, instances: uid != "1.1")) == []
+    assert held.next_due() == 60
+    [(study, identity)] = waiting.due(60, lambda uid, instances: True)
     assert (study.instances[0].arrival, identity) == (one.arrival, one.identity)
 
 
@@ -78,6 +83,33 @@ def test_a_study_for_which_there_is_no_room_waits_and_lets_others_go_before_it()
     for number in range(3):
         held.add(instance(number, "1.1", frozenset(), frozenset()), 0)
     held.add(instance(3, "1.2", frozenset(), frozenset()), 1)
-    assert [study.study_uid for study in held.due(100, lambda instances: instances < 3)] == ["1.2"]
+    assert [held.take(uid).study_uid for uid in held.due(100, lambda uid, instances: instances < 3)] == ["1.2"]
     assert held.next_due() == 60
-    assert [study.study_uid for study in held.due(100)] == ["1.1"]
+    assert [held.take(uid).study_uid for uid in held.due(100)] == ["1.1"]
+
+
+@pytest.mark.parametrize("fails_at", [3, 4])  # what identifies the second patient; the second Study's Instances
+def test_a_study_that_memory_does_not_suffice_for_stays_with_those_behind_it(
+    monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    monkeypatch.setattr(stack, "_FEW", 1)
+    waiting = Gathering(held := Assembly(60, 3600))
+    for number, uid in enumerate(STUDIES):
+        one = instance(number, uid, IDENTITIES[2], IDENTITIES[3])
+        waiting.add(one.arrival, one, number)
+    waiting._pack()
+    unpacked = count(1)
+
+    def loads(data: bytes) -> object:
+        if next(unpacked) == fails_at:
+            raise MemoryError
+        return pickle.loads(data)
+
+    out = waiting.due(100, lambda uid, instances: True)
+    with monkeypatch.context() as short, pytest.raises(MemoryError):
+        short.setattr(stack, "pickle", SimpleNamespace(loads=loads))
+        assert next(out)[0].study_uid == STUDIES[0]
+        next(out)
+    assert [one.study_uid for one in held.arriving(100)] == list(STUDIES[1:])
+    rest = {study.study_uid: identity for study, identity in waiting.due(100, lambda uid, instances: True)}
+    assert rest == dict.fromkeys(STUDIES[1:], IDENTITIES[2] | IDENTITIES[3])
