@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import multiprocessing
 import resource
@@ -19,6 +20,7 @@ _GRACE: Final = 3  # a worker that cannot be interrupted is ended by the kernel 
 _TICKS: Final = 3  # in the time that one file may take it is looked at so often: most batches end before the first
 _SOON: Final = 0.001  # seconds of processor time: the kernel takes less than a microsecond for "never"
 _AGAIN: Final = 45  # and so often where it took too long: an interruption may come where Python drops exceptions
+_M_ARENA_MAX, _ARENAS = -8, 2  # mallopt(3)
 
 
 class TimeUp(Exception):
@@ -99,6 +101,9 @@ def _end_after(seconds: int) -> None:
 
 def bind_memory(address_space: int) -> None:
     """From now on this process may map so many bytes, or fewer where it was bound before."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc, where each thread would map 64 MiB for itself
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = address_space if hard == resource.RLIM_INFINITY else min(address_space, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

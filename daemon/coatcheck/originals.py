@@ -71,9 +71,12 @@ def carry_out(context: Places, batch: Sequence[PlannedFile]) -> list[Outcome]:
     size = -(-len(batch) // _SIDE_BY_SIDE)
     if size < _FEW or any(planned.fate is not Fate.DELETE for planned in batch):
         return _in_order(context, batch)
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
-        parts = threads.map(partial(_in_order, context), (batch[at : at + size] for at in range(0, len(batch), size)))
-        return [result for part in parts for result in part]
+    try:
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
+            parts = (batch[at : at + size] for at in range(0, len(batch), size))
+            return [result for results in threads.map(partial(_in_order, context), parts) for result in results]
+    except RuntimeError:  # No more threads can be started. What some of them deleted is found to be gone.
+        return _in_order(context, batch)
 
 
 def _in_order(context: Places, batch: Sequence[PlannedFile]) -> list[Outcome]:

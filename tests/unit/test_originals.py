@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,27 @@ def test_one_file_that_cannot_be_moved_does_not_hold_up_the_batch(
     assert isinstance(second, Mistake)
     assert third is FateState.DONE
     assert "secret" not in f"{first}{second}"
+
+
+@pytest.mark.parametrize("started", [0, 3])
+def test_many_are_deleted_where_no_more_threads_can_be_started(
+    places: Places, monkeypatch: pytest.MonkeyPatch, started: int
+) -> None:
+    names = [str(number) for number in range(originals._FEW * originals._SIDE_BY_SIDE)]
+    for name in names:
+        (places.inbox / name).touch()
+    real, left = threading.Thread.start, iter(range(started))
+
+    def start(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    plans = [planned(places, name, "", Fate.DELETE) for name in names]
+
+    assert carry_out(places, plans) == [FateState.DONE] * len(names)
+    assert not list(places.inbox.iterdir())
 
 
 def test_sockets_and_files_of_one_name_are_kept_side_by_side_however_many(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import replace
@@ -374,6 +376,25 @@ def test_who_looks_how_long_a_file_takes_looks_again_when_its_time_is_up() -> No
         limit.tick(signal.SIGPROF, None)
 
         assert 0 < signal.getitimer(signal.ITIMER_PROF)[0] <= 1.1
+
+
+def test_threads_take_little_of_the_memory_that_a_worker_may_map() -> None:
+    code = """
+import concurrent.futures, re, threading
+from pathlib import Path
+from coatcheck.limits import ADDRESS_SPACE, bind_memory
+
+def mapped():
+    return int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+
+bind_memory(ADDRESS_SPACE)
+before, together = mapped(), threading.Barrier(8)
+with concurrent.futures.ThreadPoolExecutor(8) as threads:
+    list(threads.map(lambda _: (together.wait(), bytes(100_000)), range(8)))
+print(mapped() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 8 * 8 + 100  # MiB: the stacks of the threads, and little else
 
 
 def test_a_slow_disk_is_no_fault_of_a_file() -> None:
