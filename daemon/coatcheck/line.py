@@ -30,7 +30,7 @@ from coatcheck.spool import Errand
 from coatcheck.weather import Fault, Weather
 
 _SOON: Final = 0.05  # seconds
-_HELD_BACK: Final = 0.25  # seconds until Studies that are due and could not go are looked at again, if none ends before
+_HELD_BACK: Final = 1.0  # seconds until Studies that are due and could not go are looked at again, if none ends before
 _NEVER: Final = float("-inf")  # when nothing is due but what is complete
 _PATIENCE: Final = 3  # failures in a row after which `run --once` no longer waits for a piece of work
 # What may fail beside the pieces of work:
