@@ -85,6 +85,9 @@ class Spool:
         self._there: dict[str, Arrival] = {}  # the archives in the inbox, by their IDs
         self._folders: frozenset[str] = frozenset()
         self._strange: frozenset[str] = frozenset()  # folders that no archive belongs to
+        self._bare: bool | None = (
+            None  # whether an earlier process left the spool and no folder in it, if it is known
+        )
         self._queue: deque[Arrival] = deque()
         self._errands: list[Errand] = []
         self.at_work: Errand | None = None  # the one that takes up room now
@@ -103,9 +106,9 @@ class Spool:
         return self.at_work is None and bool(self._queue or self._fresh or self._to_sweep)
 
     @property
-    def _to_sweep(self) -> frozenset[str]:
-        """Strange folders that no errand was sent for."""
-        return self._strange if all(errand.archive for errand in self._errands) else frozenset()
+    def _to_sweep(self) -> bool:
+        """Whether there are strange folders, or a bare spool, and no errand was sent for them."""
+        return bool(self._strange or self._bare) and all(errand.archive for errand in self._errands)
 
     def waiting_paths(self) -> list[str]:
         """Archives whose files are not known yet."""
@@ -140,7 +143,7 @@ class Spool:
         self._errands.remove(errand)
         if archive is None:
             self._folders -= self._strange
-            self._strange = frozenset()
+            self._strange, self._bare = frozenset(), False
             return None
         if isinstance(result, Unpacked):
             self._fresh[self._identify(archive.path, archive.fingerprint)] = archive
@@ -161,7 +164,10 @@ class Spool:
         ``held`` are paths that work of an earlier process holds, ``in_hand`` tells those of what is under way now.
         """
         self._find_archives(listing)
-        before, (self._folders, found) = self._folders.union(self._fresh), self._list()
+        before, (folders, found) = self._folders.union(self._fresh), self._list()
+        self._folders = folders or frozenset()
+        if self._bare is None:
+            self._bare = folders is not None and not folders
         complete = not (listing.unseen or listing.cut_short or found.unseen or found.cut_short)
         self.files = {f"{SPOOL}/{path}": mark for path, mark in {**found.files, **found.odd}.items()}
         full = set(map(_owner, self.files))
@@ -208,15 +214,15 @@ class Spool:
         """The ID of an archive: another file under the same path has another one."""
         return derive(self._bench.key.pseudonym_secret, "archive", f"{path}\0{tuple(mark)}")[:8].hex()
 
-    def _list(self) -> tuple[frozenset[str], Listing]:
-        """The folders of the spool, and all that is in them; nothing where there is no spool."""
+    def _list(self) -> tuple[frozenset[str] | None, Listing]:
+        """The folders of the spool, and all that is in them; None where there is no spool."""
         root = self._inbox / SPOOL
         try:
             if not stat.S_ISDIR(os.lstat(root).st_mode):
-                return frozenset(), _NOTHING  # a worker that wants to unpack says what is in the way
+                return None, _NOTHING  # a worker that wants to unpack says what is in the way
             names = frozenset(os.listdir(root))
         except FileNotFoundError:
-            return frozenset(), _NOTHING
+            return None, _NOTHING
         except OSError as error:
             what = f"the folder {SPOOL} of the inbox cannot be listed ({errno.errorcode.get(error.errno or 0, 'EIO')})"
             raise InboxFault(what, "give the service the right to read it") from error

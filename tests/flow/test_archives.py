@@ -188,6 +188,14 @@ def test_a_spool_that_somebody_removed_is_made_again(house: House) -> None:
     assert list(house.kept().values()).count(PACKED["disc.zip"]) == 1
 
 
+def test_a_spool_that_a_killed_process_left_empty_goes_at_the_next_start(house: House) -> None:
+    (house.inbox / ".coatcheck").mkdir(mode=0o700)
+
+    house.once()
+
+    assert not (house.inbox / ".coatcheck").exists()
+
+
 def test_an_archive_that_somebody_emptied_is_unpacked_again_before_it_goes(house: House) -> None:
     house.configure(study_settle="40s", watch="polling", originals="delete")
     with house.service():
