@@ -85,9 +85,7 @@ class Spool:
         self._there: dict[str, Arrival] = {}  # the archives in the inbox, by their IDs
         self._folders: frozenset[str] = frozenset()
         self._strange: frozenset[str] = frozenset()  # folders that no archive belongs to
-        self._bare: bool | None = (
-            None  # whether an earlier process left the spool and no folder in it, if it is known
-        )
+        self._bare: bool | None = None  # an earlier process left the spool without a folder in it; None: not looked yet
         self._queue: deque[Arrival] = deque()
         self._errands: list[Errand] = []
         self.at_work: Errand | None = None  # the one that takes up room now
