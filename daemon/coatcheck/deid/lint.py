@@ -155,10 +155,9 @@ def _never_fits(rule: WrittenRule, selector: Selector) -> Iterator[Finding]:
     """Where no text that was sealed has room, not even one of one letter, so that none can ever be redeemed."""
     if rule.action != "encrypt":
         return
-    rooms = {vr: longest(vr) for vr in _vrs_at(selector) & KINDS["encrypt"].vrs}
-    short = {vr for vr, room in rooms.items() if room is not None and room < SHORTEST_SEALED}
-    if short and short == rooms.keys():
-        what = f"`{selector.text}`: nothing that is sealed fits the VR {'/'.join(sorted(short))}, `too_short` decides"
+    found = _vrs_at(selector) & KINDS["encrypt"].vrs
+    if all((longest(vr) or SHORTEST_SEALED) < SHORTEST_SEALED for vr in found):
+        what = f"`{selector.text}`: nothing that is sealed fits the VR {'/'.join(sorted(found))}, `too_short` decides"
         yield Finding(rule.place, "note", what, "say `too_short: hash`, or choose another action")
 
 
