@@ -131,6 +131,13 @@ def test_status_and_redeem_cost_what_they_did_on_the_first_day(houses: tuple[Hou
         assert late.rounds <= 1.1 * early.rounds + 2
 
 
+def drop_studies(house: House, *files: int) -> None:
+    """Studies of so many files each, each of a patient of its own."""
+    for study, many in enumerate(files):
+        for number in range(many):
+            house.drop(f"{study:02}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
+
+
 def test_small_studies_are_held_up_by_one_batch_of_a_large_one(tmp_path: Path) -> None:
     house = House(tmp_path / "house")
     for number in range(6 * BATCH):
@@ -153,9 +160,7 @@ def test_studies_begin_beside_others_only_where_there_is_room_for_their_results(
 ) -> None:
     house = House(tmp_path / "house")
     size = len(studies.instance(1, 1))
-    for study in range(7):
-        for number in range(1 if study else 9):  # the first is larger than the limit, and goes on alone
-            house.drop(f"{study}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
+    drop_studies(house, 9, *[1] * 6)  # the first is larger than the limit, and goes on alone
     monkeypatch.setattr(pieces, "STAGED", 3 * size)
     work = Clockwork(house)
     most, largest = 0, 0
@@ -176,9 +181,7 @@ def test_of_a_large_inbox_only_some_studies_are_at_hand_and_small_ones_go_before
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = House(tmp_path / "house")
-    for study in range(14):
-        for number in range(8 if study < 12 else 1):
-            house.drop(f"{study:02}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
+    drop_studies(house, *[8] * 12, 1, 1)
     monkeypatch.setattr(pieces, "BATCH", 2)
     house.configure(note="beside")
     work = Clockwork(house)
@@ -217,9 +220,7 @@ def test_studies_that_cannot_go_yet_are_not_looked_for_at_each_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = House(tmp_path / "house")
-    for study in range(40):
-        for number in range(3):
-            house.drop(f"{study:02}/IM{number}", studies.instance(study, number, patient=f"P{study}"))
+    drop_studies(house, *[3] * 40)
     monkeypatch.setattr(pieces, "BATCH", 2)
     monkeypatch.setattr(line, "_HELD_BACK", 5.0)
     work = Clockwork(house)
